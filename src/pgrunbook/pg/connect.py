@@ -89,11 +89,17 @@ def _unreachable(dsn: str, exc: psycopg.OperationalError) -> ServerError:
         ("no password supplied", "Give the password in PGPASSWORD or ~/.pgpass."),
         ("does not exist", "Check the names of database and role."),
         ("too many clients", "The server has no connection left: pgrunbook emergency exhaustion."),
-        ("remaining connection slots", "Only reserved connections are left: connect as a role that may use them."),
+        (
+            "remaining connection slots",
+            "Only reserved connections are left: connect as a role that may use them.",
+        ),
         ("the database system is", "Wait until the server has started, then try again."),
         ("no pg_hba.conf entry", "The server refuses this host, role or missing TLS: see its pg_hba.conf."),
         ("Connection refused", "Is the server running there, and is host and port right?"),
-        ("No such file or directory", "No server listens on that socket: check the host (its folder) and the port."),
+        (
+            "No such file or directory",
+            "No server listens on that socket: check the host (its folder) and the port.",
+        ),
         ("timeout", "The host does not answer: check name, port and firewall."),
     )
     hint = next((hint for part, hint in hints if part in text), "Check host, port, database and user.")
@@ -106,7 +112,9 @@ def translated(doing: str) -> Iterator[None]:
     try:
         yield
     except psycopg.errors.InsufficientPrivilege as exc:
-        raise Unsupported(f"not allowed while {doing}: {first_line(exc)}", hint="Use a role that has the right.") from exc
+        raise Unsupported(
+            f"not allowed while {doing}: {first_line(exc)}", hint="Use a role that has the right."
+        ) from exc
     except (psycopg.OperationalError, psycopg.InterfaceError) as exc:
         raise Unreachable(f"the connection or the server failed while {doing}: {first_line(exc)}") from exc
     except psycopg.Error as exc:

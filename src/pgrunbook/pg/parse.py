@@ -1,6 +1,6 @@
-"""Parsing of SQL texts in a child process, behind one small interface (the parser library is known nowhere else).
+"""Parsing of SQL texts in a child process, behind one small interface; the parser library is known nowhere else.
 
-A text that is too long, does not parse or kills the child gives ParseFailed for that one text; the next is parsed again.
+A text that is too long, does not parse or kills the child gives ParseFailed for that text alone; the next is parsed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Tree: TypeAlias = Mapping[str, Any]
 
 
 class ParseFailed(ValueError):
-    """This one text has no parse tree; the message says why."""
+    """One text has no parse tree; the message says why."""
 
 
 class Parser:
@@ -68,7 +68,7 @@ class Parser:
         return target
 
     def normalized(self, sql: str) -> str:
-        """The statement with its constants replaced by $1, $2 …"""
+        """The statement with its constants replaced by $1, $2 and so on."""
         return str(self._ask("normalized", sql))
 
     def fingerprint(self, sql: str) -> str:

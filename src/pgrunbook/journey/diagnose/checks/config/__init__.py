@@ -1,0 +1,1 @@
+"""Settings, extensions and versions."""

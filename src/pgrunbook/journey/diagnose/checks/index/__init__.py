@@ -1,0 +1,1 @@
+"""Indexes that are missing, useless, broken or too many."""

@@ -1,0 +1,1 @@
+"""Replicas, slots, WAL and its archive."""

@@ -1,0 +1,1 @@
+"""Row-level security and what the API roles can reach."""

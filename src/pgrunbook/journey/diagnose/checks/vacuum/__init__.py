@@ -1,0 +1,1 @@
+"""Dead rows, statistics, bloat, and the horizons that hold vacuum back."""

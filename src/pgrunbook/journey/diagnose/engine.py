@@ -15,6 +15,7 @@ from pgrunbook.journey.observe import observe
 from pgrunbook.model import Blind, Finding, NotRead, Question, Snapshot
 from pgrunbook.model.diagnosis import Diagnosis
 from pgrunbook.pg.connect import Session
+from pgrunbook.pg.parse import Parser
 from pgrunbook.report.words import sentences
 
 
@@ -60,16 +61,17 @@ def judge(
 ) -> Diagnosis:
     """Let each check judge the snapshot.  `limits` overrides thresholds by check name."""
     started = time.monotonic()
-    seen = Seen(snapshot=snapshot, expectations=expectations or {})
     findings: list[Finding] = []
     blind: list[Blind] = []
     ok: list[str] = []
-    for named in chosen:
-        found, unseen = _ask(named, seen, (limits or {}).get(named.name, {}))
-        findings += found
-        blind += unseen
-        if not found and not unseen:
-            ok.append(named.name)
+    with Parser() as parser:
+        seen = Seen(snapshot=snapshot, parser=parser, expectations=expectations or {})
+        for named in chosen:
+            found, unseen = _ask(named, seen, (limits or {}).get(named.name, {}))
+            findings += found
+            blind += unseen
+            if not found and not unseen:
+                ok.append(named.name)
     settled = settle(findings)
     return Diagnosis(
         server=snapshot.server,

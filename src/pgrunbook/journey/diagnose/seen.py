@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from pgrunbook.model import NotRead, Question, Reading, Server, Snapshot, Window
+from pgrunbook.pg.parse import Parser
 
 Row = TypeVar("Row")
 T = TypeVar("T")
@@ -17,10 +18,12 @@ T = TypeVar("T")
 class Seen:
     """One observation as judges see it.  Ages are reckoned from `at`, not from the wall clock.
 
+    `parser` gives parse trees of SQL texts (ParseFailed for those it cannot read).
     `expectations` is the configuration's [expect] table (replicas, host memory …), {} by default.
     """
 
     snapshot: Snapshot
+    parser: Parser
     expectations: Mapping[str, Any] = field(default_factory=dict)
     _derived: dict[Callable[..., Any], Any] = field(default_factory=dict)
 

@@ -14,6 +14,12 @@ select
   r.rolname::text as owner,
   case when l.lanname in ('sql', 'plpgsql') then pg_catalog.left(p.prosrc, 32768) end as source,
   p.prosqlbody is not null as has_parsed_body,
+  array(
+    select d.refobjid::int8 from pg_catalog.pg_depend as d
+    where d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass and d.objid = p.oid
+      and d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+    order by 1
+  ) as called_oids,
   exists (
     select from pg_catalog.pg_depend as d
     where d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass and d.objid = p.oid

@@ -12,7 +12,8 @@ from pgrunbook.model import Question, dotted
 class Function:
     """One function.  `kind` is pg_proc.prokind; `volatility` i, s or v; `source` is None for other languages.
 
-    A function with a parsed body (BEGIN ATOMIC or RETURN, `has_parsed_body`) has an empty source.
+    A function with a parsed body (BEGIN ATOMIC or RETURN, `has_parsed_body`) has an empty source;
+    `called_oids` are the functions that such a body calls (built-in ones are not recorded).
     """
 
     oid: int
@@ -29,6 +30,7 @@ class Function:
     owner: str | None
     source: str | None
     has_parsed_body: bool
+    called_oids: tuple[int, ...]
     of_extension: bool
 
     @property

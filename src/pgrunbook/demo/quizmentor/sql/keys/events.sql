@@ -1,0 +1,2 @@
+/* pgrunbook: demo key of events */
+alter table {events} add primary key ({id});

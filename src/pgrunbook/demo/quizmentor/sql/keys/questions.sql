@@ -1,0 +1,2 @@
+/* pgrunbook: demo key of questions */
+alter table {questions} add primary key ({id});

@@ -1,0 +1,2 @@
+/* pgrunbook: demo key of quizzes */
+alter table {quizzes} add primary key ({id});

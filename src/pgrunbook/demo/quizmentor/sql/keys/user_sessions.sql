@@ -1,0 +1,2 @@
+/* pgrunbook: demo key of user_sessions */
+alter table {user_sessions} add primary key ({id});

@@ -1,0 +1,2 @@
+/* pgrunbook: demo key of users */
+alter table {users} add primary key ({id});

@@ -1,0 +1,2 @@
+/* pgrunbook: demo questions, sick */
+create index {questions_solution_idx} on {questions} ({solution});

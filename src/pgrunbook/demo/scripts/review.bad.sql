@@ -1,0 +1,9 @@
+-- A user looks at their latest answers; only the policy says whose.
+begin;
+set local role authenticated;
+select set_config('request.jwt.claims', '{"sub":"0190a000-0000-7000-8000-:user","role":"authenticated"}', true);
+select {id}, {question_id}, {value}, {is_correct}, {created_at}
+from {answers}
+order by {created_at} desc, {id} desc
+limit 20;
+commit;

@@ -1,0 +1,10 @@
+-- A user looks at their latest answers; the query says whose, too.
+begin;
+set local role authenticated;
+select set_config('request.jwt.claims', '{"sub":"0190a000-0000-7000-8000-:user","role":"authenticated"}', true);
+select {id}, {question_id}, {value}, {is_correct}, {created_at}
+from {answers}
+where {user_id} = '0190a000-0000-7000-8000-:user'
+order by {created_at} desc, {id} desc
+limit 20;
+commit;

@@ -1,0 +1,1 @@
+"""What people do with the stations: load tests, emergencies, maintenance, backups."""

@@ -18,7 +18,8 @@ class Question(Generic[Row]):
     """One thing to ask a server.  Its SQL files stand beside the module that defines it.
 
     `row` is a frozen dataclass whose fields are the columns of the SQL, by name and type.
-    `extension` must be installed; the SQL then names its schema as `{extension_schema}`.
+    `extension` must be installed, not older than `extension_version`; the SQL then names its schema as
+    `{extension_schema}`.
     `reads_definitions` marks SQL that opens relations (pg_get_indexdef and its kin): it takes `%(skip)s`,
     an array of relation OIDs to leave out because a lock on them is held or awaited.
     `needs` is a predefined role without which the answer would be incomplete, `cure` the command that helps.
@@ -28,6 +29,7 @@ class Question(Generic[Row]):
     row: type[Row]
     folder: Path
     extension: str | None = None
+    extension_version: str = "0"
     reads_definitions: bool = False
     primary_only: bool = False
     counters: bool = False

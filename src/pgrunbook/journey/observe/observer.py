@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -84,6 +85,13 @@ class Observer:
         if question.extension is not None and not self.server.has_extension(question.extension):
             cure = question.cure or f"CREATE EXTENSION {question.extension};"
             return Unread(reason=f"extension {question.extension} is not installed", cure=cure)
+        if question.extension is not None:
+            version = self.server.extensions[question.extension].version
+            if _numbers(version) < _numbers(question.extension_version):
+                return Unread(
+                    reason=f"extension {question.extension} {version} is older than {question.extension_version}",
+                    cure=f"ALTER EXTENSION {question.extension} UPDATE;",
+                )
         if question.needs is not None and not self.server.may(question.needs):
             return Unread(
                 reason=f"{self.server.user} is no member of {question.needs}",
@@ -126,6 +134,11 @@ class Observer:
 
     def _locked(self) -> frozenset[int]:
         return frozenset(self._transaction(lambda: [int(row[0]) for row in self._conn.execute(_LOCKED).fetchall()]))
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """An extension's version, comparable: 1.10 is newer than 1.9 (pg_upgrade leaves old ones installed)."""
+    return tuple(int(part) for part in re.findall(r"\d+", version))
 
 
 def observe(dsn_or_conn: str | Session, questions: Sequence[Question[Any]]) -> Snapshot:

@@ -1,4 +1,4 @@
-"""Functions and procedures: language, volatility, rights, and the source of SQL and PL/pgSQL ones (from the catalog)."""
+"""Functions and procedures: language, volatility, rights, and the source of SQL and PL/pgSQL ones."""
 
 from __future__ import annotations
 

@@ -1,0 +1,47 @@
+# `make` alone prints this list.
+VENV := .venv
+BIN  := $(VENV)/bin
+
+help:  ## print this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/.ready  ## virtual environment with pgrunbook in it (every other target does this when needed)
+$(VENV)/.ready: pyproject.toml tools/setup.sh
+	tools/setup.sh $(VENV)
+
+demo: setup  ## throw-away servers, the sick QuizMentor, the whole round, before/after on screen
+	tools/packages.sh demo
+	$(BIN)/pgrunbook demo
+
+test: setup  ## everything, on a fresh machine: sets up what is missing, then unit, arch, pg and journey tests
+	tools/packages.sh test
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+
+test-fast: setup  ## unit and architecture tests only (seconds)
+	$(BIN)/python -m pytest tests/unit tests/arch
+
+lint: setup  ## ruff check, ruff format --check
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: setup  ## mypy --strict
+	$(BIN)/mypy
+
+bench: setup  ## the benchmarks, a line a figure; writes build/bench.json
+	$(BIN)/python bench/run.py
+
+exam: setup  ## planted faults and healthy decoys; ends with recall, false alarms, abstention
+	$(BIN)/python -m tests.exam.run
+
+docs: setup  ## regenerate check pages and CLI reference
+	$(BIN)/python tools/docs.py
+
+new-check: setup  ## make new-check NAME=family/fault: the stubs of a check and its test
+	$(BIN)/python tools/new_check.py $(NAME)
+
+check: lint types test  ## what to run before handing in
+
+clean:  ## remove what was built
+	rm -rf build dist $(VENV)
+
+.PHONY: help setup demo test test-fast lint types bench exam docs new-check check clean
+.DEFAULT_GOAL := help

@@ -12,46 +12,33 @@ select
   i.indisexclusion as is_exclusion,
   i.indisvalid as is_valid,
   i.indisready as is_ready,
+  i.indislive as is_live,
   i.indisreplident as is_replica_identity,
   i.indisclustered as is_clustered,
   i.indimmediate as is_immediate,
+  false as nulls_not_distinct,
   i.indnkeyatts::int4 as key_count,
   i.indkey::int2[]::int4[] as attnums,
-  array(
-    select coalesce(
-      (
-        select att.attname::text from pg_catalog.pg_attribute as att
-        where att.attrelid = i.indrelid and att.attnum = k.attnum and k.attnum > 0
-      ),
-      ''
-    )
-    from unnest(i.indkey::int2[]) with ordinality as k (attnum, place)
-    order by k.place
-  ) as columns,
+  parts.columns as columns,
   i.indclass::oid[]::int8[] as opclass_oids,
-  array(
-    select o.opcname::text
-    from unnest(i.indclass::oid[]) with ordinality as k (oid, place)
-    join pg_catalog.pg_opclass as o on o.oid = k.oid
-    order by k.place
-  ) as opclasses,
-  array(
-    select o.opcdefault
-    from unnest(i.indclass::oid[]) with ordinality as k (oid, place)
-    join pg_catalog.pg_opclass as o on o.oid = k.oid
-    order by k.place
-  ) as opclass_is_default,
+  parts.opclasses as opclasses,
+  parts.opclass_is_default as opclass_is_default,
+  parts.opclass_options as opclass_options,
   i.indcollation::oid[]::int8[] as collation_oids,
   i.indoption::int2[]::int4[] as ordering,
-  pg_catalog.regexp_replace(i.indexprs::text, ':location -?\d+', ':location 0', 'g') as expression_tree,
-  pg_catalog.regexp_replace(i.indpred::text, ':location -?\d+', ':location 0', 'g') as predicate_tree,
+  pg_catalog.regexp_replace(
+    i.indexprs::text, ':(location|list_start|list_end|varnosyn|varattnosyn|[a-z_]+format) -?\d+', ':\1 0', 'g'
+  ) as expression_tree,
+  pg_catalog.regexp_replace(
+    i.indpred::text, ':(location|list_start|list_end|varnosyn|varattnosyn|[a-z_]+format) -?\d+', ':\1 0', 'g'
+  ) as predicate_tree,
   coalesce(c.reloptions, '{}')::text[] as options,
   c.relispartition as is_partition,
   (select h.inhparent::int8 from pg_catalog.pg_inherits as h where h.inhrelid = c.oid and c.relispartition)
     as parent_oid,
   (
     select x.conname::text from pg_catalog.pg_constraint as x
-    where x.conindid = i.indexrelid and x.contype in ('p', 'u', 'x')
+    where x.conrelid = i.indrelid and x.conindid = i.indexrelid and x.contype in ('p', 'u', 'x')
     order by x.conname limit 1
   ) as constraint_name,
   c.relpages::int8 as pages,
@@ -67,6 +54,19 @@ join pg_catalog.pg_class as c on c.oid = i.indexrelid
 join pg_catalog.pg_class as t on t.oid = i.indrelid
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 join pg_catalog.pg_am as a on a.oid = c.relam
+cross join lateral (
+  select
+    pg_catalog.array_agg(coalesce(att.attname, '')::text order by k.place) as columns,
+    coalesce(pg_catalog.array_agg(o.opcname::text order by k.place) filter (where o.oid is not null), '{}')
+      as opclasses,
+    coalesce(pg_catalog.array_agg(o.opcdefault order by k.place) filter (where o.oid is not null), '{}')
+      as opclass_is_default,
+    pg_catalog.array_agg(coalesce(own.attoptions::text, '') order by k.place) as opclass_options
+  from rows from (pg_catalog.unnest(i.indkey::int2[]), pg_catalog.unnest(i.indclass::oid[])) with ordinality as k (attnum, opclass, place)
+  join pg_catalog.pg_attribute as own on own.attrelid = i.indexrelid and own.attnum = k.place
+  left join pg_catalog.pg_attribute as att on att.attrelid = i.indrelid and att.attnum = k.attnum and k.attnum > 0
+  left join pg_catalog.pg_opclass as o on o.oid = k.opclass
+) as parts
 where n.nspname <> all (%(ignored_schemas)s)
   and n.nspname not like 'pg\_temp\_%%' and n.nspname not like 'pg\_toast\_temp\_%%'
 order by n.nspname, t.relname, c.relname

@@ -14,7 +14,8 @@ class Index:
     """One index.  Its per-column tuples are parallel; where an expression stands, `columns` has '' and `attnums` 0.
 
     `ordering` is pg_index.indoption: bit 1 descending, bit 2 nulls first.  INCLUDE columns follow the `key_count` keys.
-    `expression_tree` and `predicate_tree` are node texts without locations: equal trees are equal expressions.
+    `expression_tree` and `predicate_tree` are node texts without locations and other traces of how they were typed: equal
+    trees are equal expressions.  `nulls_not_distinct` is known from 15 on.
     """
 
     oid: int
@@ -29,15 +30,18 @@ class Index:
     is_exclusion: bool
     is_valid: bool
     is_ready: bool
+    is_live: bool
     is_replica_identity: bool
     is_clustered: bool
     is_immediate: bool
+    nulls_not_distinct: bool
     key_count: int
     attnums: tuple[int, ...]
     columns: tuple[str, ...]
     opclass_oids: tuple[int, ...]
     opclasses: tuple[str, ...]
     opclass_is_default: tuple[bool, ...]
+    opclass_options: tuple[str, ...]
     collation_oids: tuple[int, ...]
     ordering: tuple[int, ...]
     expression_tree: str | None
@@ -79,12 +83,19 @@ class Index:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexUsage:
-    """Scans of one index since its counters began.  `last_scan_at` is known from PostgreSQL 16 on."""
+    """Scans of one index since its counters began.  `last_scan_at` is known from PostgreSQL 16 on.
+
+    `blocks_touched` counts the buffers of the index that were asked for: writes to its table touch it, and so does the
+    first plan of each session that looks at the table, though nothing scans it.  `age_xids` is how many transaction ids
+    were spent since the index was made, rebuilt or last altered.
+    """
 
     oid: int
     scans: int
     rows_read: int
     rows_fetched: int
+    blocks_touched: int
+    age_xids: int
     last_scan_at: datetime | None
 
 

@@ -1,0 +1,77 @@
+"""What the tree promises: sizes, owners of SQL files, names of checks and steps."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import pgrunbook
+from pgrunbook.journey import observe, steps
+from pgrunbook.journey.diagnose.check import all_checks
+from pgrunbook.model import Question
+
+ROOT = Path(__file__).parents[2]
+SRC = ROOT / "src" / "pgrunbook"
+SQL_FILES = sorted(SRC.rglob("*.sql"))
+
+
+def tracked() -> list[str]:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return listed.stdout.splitlines()
+
+
+def questions() -> dict[str, Question[object]]:
+    found: dict[str, Question[object]] = {}
+    for info in pkgutil.iter_modules(observe.__path__):
+        module = importlib.import_module(f"{observe.__name__}.{info.name}")
+        for value in vars(module).values():
+            if isinstance(value, Question):
+                found[value.name] = value
+    return found
+
+
+@pytest.mark.parametrize("path", [p for p in SQL_FILES if "observe" in p.parts], ids=lambda p: p.name)
+def test_every_reading_has_an_owner_and_carries_its_name(path: Path) -> None:
+    name = re.sub(r"\.pg\d+\.sql$", "", path.name)
+    assert name in questions() or name == "server"
+    assert path.read_text(encoding="utf-8").splitlines()[0] == f"/* pgrunbook: {name} */"
+
+
+@pytest.mark.parametrize("name", sorted(all_checks()))
+def test_every_check_says_what_it_asks_and_where_the_runbook_speaks_of_it(name: str) -> None:
+    named = all_checks()[name]
+    assert named.summary.endswith(".")
+    assert {"Asks", "Source", "Says", "Section"} <= set(named.headings)
+    runbook_sections = {
+        "Overview", "Performance Baselines", "Query Optimization", "Indexing Strategies", "Connection Pool Management",
+        "Scaling Patterns", "Supabase-Specific Optimizations", "Monitoring and Diagnostics", "Emergency Procedures",
+        "Maintenance Operations", "Performance Testing", "Best Practices Summary",
+    }  # fmt: skip
+    assert named.section in runbook_sections
+
+
+@pytest.mark.parametrize("kind", sorted(steps.kinds()))
+def test_every_step_is_named_for_its_file_and_is_frozen(kind: str) -> None:
+    step = steps.kinds()[kind]
+    assert step.kind == kind
+    assert step.__dataclass_params__.frozen
+
+
+def test_no_file_is_called_by_a_name_that_says_nothing() -> None:
+    nothing = {"utils.py", "helpers.py", "common.py", "manager.py", "misc.py"}
+    assert not [path for path in tracked() if Path(path).name in nothing]
+
+
+def test_modules_stay_readable_in_one_sitting() -> None:
+    long = {p: n for p in SRC.rglob("*.py") if (n := len(p.read_text(encoding="utf-8").splitlines())) > 500}
+    assert not long
+
+
+def test_the_version_is_written_once() -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+", pgrunbook.__version__)
+    assert pgrunbook.__version__ not in (ROOT / "pyproject.toml").read_text(encoding="utf-8")

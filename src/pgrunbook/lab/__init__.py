@@ -7,9 +7,9 @@ mark.
 
 from pgrunbook.lab.binaries import Binaries, available_binaries, debian_binaries, embedded_binaries
 from pgrunbook.lab.cluster import Cluster, start_cluster
-from pgrunbook.lab.home import stop_kept, sweep
 from pgrunbook.lab.pooler import Pgbouncer, pgbouncer_path, start_pgbouncer
 from pgrunbook.lab.replica import start_replica
+from pgrunbook.lab.sweep import stop_kept, sweep
 
 __all__ = [
     "Binaries",

@@ -22,7 +22,8 @@ from urllib.parse import quote, urlencode
 from pgrunbook.errors import ServerError
 from pgrunbook.lab.account import server_account
 from pgrunbook.lab.binaries import Binaries, embedded_binaries
-from pgrunbook.lab.home import Home, sweep
+from pgrunbook.lab.home import Home
+from pgrunbook.lab.sweep import sweep
 
 SUPERUSER = "postgres"
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
@@ -174,6 +175,7 @@ class Cluster:
             self._process.kill()
             self._process.wait()
             self._process = None
+            self.home.end_processes()  # orphans notice soon, but a new postmaster refuses to start before they are gone
 
     def keep(self) -> None:
         """Leave the server running when this process ends (`stop_kept` ends it later)."""
@@ -193,7 +195,7 @@ class Cluster:
         self.data_dir.mkdir(mode=0o700)
         self.home.account.give(self.data_dir)
         if self.tcp:
-            password_file = self._owned_file(self.home.run_dir / "password", self.password + "\n")
+            password_file = self.write_owned(self.home.run_dir / "password", self.password + "\n")
             argv.append(f"--pwfile={password_file}")
         said = ""
         for locale in ("C.UTF-8", "C"):  # musl and old systems have no C.UTF-8
@@ -215,7 +217,7 @@ class Cluster:
             fd = os.open(self._passfile, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(fd, "w") as passfile:
                 passfile.write(f"{LOOPBACK}:*:*:*:{self.password}\n")
-        self._owned_file(self.data_dir / "pg_hba.conf", "\n".join(rules) + "\n")
+        self.write_owned(self.data_dir / "pg_hba.conf", "\n".join(rules) + "\n")
         with (self.data_dir / "postgresql.conf").open("a") as conf:
             conf.write(f"include '{SETTINGS_FILE}'\n")
 
@@ -229,9 +231,9 @@ class Cluster:
             "log_timezone": "UTC",
         }
         lines = [f"{name} = '{_quoted(value)}'\n" for name, value in {**fixed, **self.settings}.items()]
-        self._owned_file(self.data_dir / SETTINGS_FILE, "".join(lines))
+        self.write_owned(self.data_dir / SETTINGS_FILE, "".join(lines))
 
-    def _owned_file(self, path: Path, text: str) -> Path:
+    def write_owned(self, path: Path, text: str) -> Path:
         """Write a file that the server's user owns and nobody else can read."""
         path.unlink(missing_ok=True)
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)

@@ -15,7 +15,8 @@ from urllib.parse import quote, urlencode
 
 from pgrunbook.errors import ServerError, Unsupported
 from pgrunbook.lab.cluster import NO_SETTINGS, SUPERUSER, Cluster, free_port
-from pgrunbook.lab.home import Home, sweep
+from pgrunbook.lab.home import Home
+from pgrunbook.lab.sweep import sweep
 
 START_LIMIT_S = 30.0
 STOP_LIMIT_S = 10.0

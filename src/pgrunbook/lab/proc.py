@@ -9,7 +9,6 @@ import contextlib
 import functools
 import os
 import signal
-from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -71,8 +70,9 @@ def send(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-def reap(pids: Iterable[int]) -> None:
-    """Collect those of the processes that are dead children of ours."""
-    for pid in pids:
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)
+def title(pid: int) -> str:
+    """Return the command line, which PostgreSQL's processes replace by what they are doing."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        return ""

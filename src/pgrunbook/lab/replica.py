@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from pgrunbook.errors import ServerError
+from pgrunbook.lab import proc
 from pgrunbook.lab.cluster import NO_SETTINGS, SUPERUSER, Cluster
-from pgrunbook.lab.home import Home, sweep
+from pgrunbook.lab.home import Home
+from pgrunbook.lab.sweep import sweep
+
+APPLICATION_NAME = "standby"
+STREAMING_LIMIT_S = 60.0
+POLL_S = 0.01
 
 
 def start_replica(primary: Cluster, *, slot: str | None = None, settings: Mapping[str, str] = NO_SETTINGS) -> Cluster:
@@ -22,7 +29,7 @@ def start_replica(primary: Cluster, *, slot: str | None = None, settings: Mappin
         replica = Cluster(
             home=home,
             binaries=primary.binaries,
-            settings={**primary.settings, **settings},
+            settings={**primary.settings, **_following(primary, slot), **settings},
             tcp=False,
             durable=primary.durable,
         )
@@ -30,16 +37,31 @@ def start_replica(primary: Cluster, *, slot: str | None = None, settings: Mappin
         account.give(replica.data_dir)
         _copy(primary, replica, slot)
         replica.start()
+        _wait_until_streaming(replica)
     except BaseException:
         home.end()
         raise
     return replica
 
 
+def _wait_until_streaming(replica: Cluster) -> None:
+    """Watch the title of the standby's WAL receiver, which needs no connection."""
+    deadline = time.monotonic() + STREAMING_LIMIT_S
+    while time.monotonic() < deadline:
+        if any("walreceiver streaming" in proc.title(pid) for pid in replica.home.processes()):
+            return
+        time.sleep(POLL_S)
+    raise ServerError(
+        f"the standby in {replica.data_dir} did not stream within {STREAMING_LIMIT_S:.0f} s:\n"
+        f"{replica.log_path.read_text(errors='replace')[-4000:]}",
+        hint="does the primary still run, with a free walsender?",
+    )
+
+
 def _copy(primary: Cluster, replica: Cluster, slot: str | None) -> None:
     argv: list[str | Path] = [primary.binaries.tool("pg_basebackup"), "--pgdata", replica.data_dir]
     argv += ["--host", primary.socket_dir, "--port", str(primary.port), "--username", SUPERUSER, "--no-password"]
-    argv += ["--wal-method=stream", "--checkpoint=fast", "--write-recovery-conf", "--no-sync"]
+    argv += ["--wal-method=stream", "--checkpoint=fast", "--no-sync"]
     if slot is not None:
         argv += ["--create-slot", "--slot", slot]
     done = primary.home.account.run(argv, cwd=replica.home.run_dir)
@@ -48,3 +70,13 @@ def _copy(primary: Cluster, replica: Cluster, slot: str | None) -> None:
             f"pg_basebackup from {primary.dsn()} failed (exit {done.returncode}):\n{done.stdout.strip()}",
             hint="the primary needs wal_level=replica or logical and two free max_wal_senders",
         )
+    replica.write_owned(replica.data_dir / "standby.signal", "")
+
+
+def _following(primary: Cluster, slot: str | None) -> dict[str, str]:
+    """Return the settings of a standby.
+
+    We write them ourselves: pg_basebackup 18 --write-recovery-conf adds sslnegotiation, which standbys before 17 refuse.
+    """
+    conninfo = f"host='{primary.socket_dir}' port={primary.port} user={SUPERUSER} application_name={APPLICATION_NAME}"
+    return {"primary_conninfo": conninfo, **({"primary_slot_name": slot} if slot is not None else {})}

@@ -85,6 +85,45 @@ def figure(name: str, value: Value) -> str:
     return number(value)
 
 
+_UNITS = ("_bytes_per_s", "_per_s", "_bytes", "_ratio", "_ms", "_s")
+
+
+def label(name: str) -> str:
+    """What a figure is called on a page: its name without the unit.
+
+    >>> label("dead_ratio"), label("last_scan_age_s"), label("calls_per_s"), label("table")
+    ('dead', 'last scan age', 'calls', 'table')
+    """
+    unit = next((unit for unit in _UNITS if name.endswith(unit) and name != unit[1:]), "")
+    return name.removesuffix(unit).replace("_", " ")
+
+
+def figures(values: Mapping[str, Value]) -> str:
+    """Figures in one line; what was before and what comes after stand together.
+
+    >>> figures({"p95_before_ms": 812, "p95_after_ms": 9, "build_s": 41, "gone": None})
+    'p95 812 ms → 9 ms · build 41 s'
+    """
+    parts = []
+    for name, value in values.items():
+        after = re.sub(r"(^|_)before(?=_|$)", r"\1after", name)
+        if after != name and values.get(after) is not None and value is not None:
+            shared = label(re.sub(r"_?before(?=_|$)", "", name).removeprefix("_"))
+            parts.append(f"{shared} {figure(name, value)} → {figure(after, values[after])}".strip())
+        elif value is not None and re.sub(r"(^|_)after(?=_|$)", r"\1before", name) not in values.keys() - {name}:
+            parts.append(f"{label(name)} {figure(name, value)}")
+    return " · ".join(parts)
+
+
+def counted(amount: int, singular: str, plural: str = "") -> str:
+    """A count with its noun.
+
+    >>> counted(1, "warning"), counted(2, "warning"), counted(1200, "index", "indexes")
+    ('1 warning', '2 warnings', '1,200 indexes')
+    """
+    return f"{amount:,} {singular if amount == 1 else plural or singular + 's'}"
+
+
 def clean(text: str) -> str:
     """Text from a database without control characters, bidirectional marks and broken bytes (they become �)."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -89,7 +89,7 @@ def _ask(named: NamedCheck, seen: Seen, overrides: Mapping[str, Any]) -> tuple[l
     try:
         for need in named.check.needs:
             seen.reading(need)
-        for verdict in named.check.judge(seen, _limits(named, overrides)):
+        for verdict in named.check.judge(seen, limits_of(named, overrides)):
             if isinstance(verdict, Finding):
                 findings.append(_worded(named, verdict))
             else:
@@ -115,7 +115,8 @@ def _worded(named: NamedCheck, finding: Finding) -> Finding:
     )
 
 
-def _limits(named: NamedCheck, overrides: Mapping[str, Any]) -> Any:
+def limits_of(named: NamedCheck, overrides: Mapping[str, Any]) -> Any:
+    """The check's thresholds with these changed.  UsageError for one it does not have or of another type."""
     known = {field.name: field for field in dataclasses.fields(named.check.limits)}
     for key, value in overrides.items():
         if key not in known:

@@ -1,0 +1,1 @@
+"""What people and programs touch: command line, web pages.  Surfaces parse and print; they never judge."""

@@ -8,11 +8,11 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from tests.fix.server import FreshDatabase
 
 from pgrunbook.journey.diagnose.engine import diagnose
 from pgrunbook.model import Finding
 from pgrunbook.model.diagnosis import Diagnosis
-from tests.fix.server import FreshDatabase
 
 GROUND = (
     "create schema auth",

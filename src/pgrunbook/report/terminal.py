@@ -14,6 +14,7 @@ from rich.text import Text
 from pgrunbook.model import Advice, Blind, Finding, ServerRole, Service, Severity
 from pgrunbook.model.diagnosis import Diagnosis
 from pgrunbook.report.blindness import BlindGroup, grouped
+from pgrunbook.report.lines import Lines
 from pgrunbook.report.short_ids import FINGERPRINT_SHOWN, short_ids
 from pgrunbook.report.words import clean, counted, duration, figures
 
@@ -34,9 +35,9 @@ def render(
     exit_code: int | None = None,
 ) -> None:
     """Draw the diagnosis.  `target` is what the user gave as DSN, without its password, for the commands shown."""
-    draw = _Drawing(console)
-    draw.line(header(diagnosis))
-    draw.line(Text())
+    draw = Lines(console)
+    draw.text(header(diagnosis))
+    draw.blank()
     shown = diagnosis.findings if show_all else diagnosis.findings[:SHOWN_IN_FULL]
     ids = short_ids(diagnosis.findings)
     for finding in shown:
@@ -45,38 +46,16 @@ def render(
     _blind(draw, diagnosis.blind, whole=show_all)
     _muted(draw, diagnosis, whole=show_all)
     if not diagnosis.findings and diagnosis.ok:
-        draw.line(Text("Nothing to mend.", style="bold green"))
-        draw.line(Text())
+        draw.text(Text("Nothing to mend.", style="bold green"))
+        draw.blank()
     for line in _last(diagnosis, target, exit_code, console.width):
-        draw.line(line)
+        draw.text(line)
 
 
-class _Drawing:
-    """Writes lines of text, wrapped with a hanging indent; never a trailing space."""
-
-    def __init__(self, console: Console) -> None:
-        self.console = console
-
-    def line(self, text: Text, *, indent: int = 0, first: Text | None = None, max_lines: int | None = None) -> None:
-        """One paragraph; `first` stands in the indent of its first line."""
-        width = max(20, self.console.width - indent)
-        lines = list(text.wrap(self.console, width, tab_size=4))
-        if max_lines is not None and len(lines) > max_lines:
-            lines = lines[:max_lines]
-            lines[-1].truncate(width - 2)
-            lines[-1].rstrip()
-            lines[-1].append(" …")
-        for number, piece in enumerate(lines or [Text()]):
-            piece.rstrip()
-            head = first.copy() if first is not None and number == 0 else Text()
-            if piece.plain:
-                head.pad_right(max(0, indent - head.cell_len))
-            self.console.print(head + piece, soft_wrap=True)
-
-    def labelled(self, label: str, text: Text, *, max_lines: int | None = None) -> None:
-        """A line such as `effect  saves 16 kB`."""
-        first = Text(" " * INDENT) + Text(label, style="dim")
-        self.line(text, indent=INDENT + LABEL, first=first, max_lines=max_lines)
+def _labelled(draw: Lines, label: str, text: Text, *, max_lines: int | None = None) -> None:
+    """A line such as `effect  saves 16 kB`."""
+    first = Text(" " * INDENT) + Text(label, style="dim")
+    draw.text(text, indent=INDENT + LABEL, first=first, max_lines=max_lines)
 
 
 def header(diagnosis: Diagnosis) -> Text:
@@ -95,28 +74,28 @@ def header(diagnosis: Diagnosis) -> Text:
     return text
 
 
-def _finding(draw: _Drawing, finding: Finding, short_id: str, *, whole: bool) -> None:
+def _finding(draw: Lines, finding: Finding, short_id: str, *, whole: bool) -> None:
     style = STYLES[finding.severity]
     what = Text(f"{short_id}  ", style="bold")
     what.append(clean(finding.title))
     what.append("  " + clean(finding.object), style="not bold cyan")
-    draw.line(what, indent=INDENT, first=Text(WORDS[finding.severity], style=style))
+    draw.text(what, indent=INDENT, first=Text(WORDS[finding.severity], style=style))
     if finding.detail:
-        draw.line(Text(clean(finding.detail)), indent=INDENT, max_lines=None if whole else WHY_MAX_LINES)
+        draw.text(Text(clean(finding.detail)), indent=INDENT, max_lines=None if whole else WHY_MAX_LINES)
     if finding.effect is not None and figures(finding.effect.figures):
         effect = Text(figures(finding.effect.figures))
         effect.append(f" ({finding.effect.basis.value})", style="dim")
-        draw.labelled("effect", effect)
+        _labelled(draw, "effect", effect)
     for number, advice in enumerate(finding.advice if whole else finding.advice[:1]):
         _advice(draw, finding, advice, label="do" if number == 0 else "or", whole=whole)
-    draw.line(Text())
+    draw.blank()
 
 
-def _advice(draw: _Drawing, finding: Finding, advice: Advice, *, label: str, whole: bool) -> None:
+def _advice(draw: Lines, finding: Finding, advice: Advice, *, label: str, whole: bool) -> None:
     if advice.step is not None and label == "do":
         text = Text(f"pgrunbook apply {finding.fingerprint[:FINGERPRINT_SHOWN]}", style="green")
         text.append(f"  # {_terms(advice)}", style="not bold dim")
-        draw.labelled(label, text)
+        _labelled(draw, label, text)
         if not whole:
             return
         label = "sql"
@@ -125,18 +104,18 @@ def _advice(draw: _Drawing, finding: Finding, advice: Advice, *, label: str, who
         text = Text(statement, style="green")
         if not whole and len(statements) > 1:
             text.append(f"  # and {counted(len(statements) - 1, 'line')} more: --all", style="not bold dim")
-        draw.labelled(label if number == 0 else "", text, max_lines=None if whole else 2)
+        _labelled(draw, label if number == 0 else "", text, max_lines=None if whole else 2)
     if whole:
         _small_print(draw, advice)
 
 
-def _small_print(draw: _Drawing, advice: Advice) -> None:
+def _small_print(draw: Lines, advice: Advice) -> None:
     for name, words in (("lock", advice.lock.value.lower()), ("risk", advice.risk)):
         if words:
-            draw.labelled(name, Text(clean(words), style="dim"))
+            _labelled(draw, name, Text(clean(words), style="dim"))
     undo = clean(advice.undo_sql or "").strip().splitlines() or ["cannot be undone"]
     for number, statement in enumerate(undo):
-        draw.labelled("undo" if number == 0 else "", Text(statement, style="dim"))
+        _labelled(draw, "undo" if number == 0 else "", Text(statement, style="dim"))
 
 
 def _terms(advice: Advice) -> str:
@@ -144,7 +123,7 @@ def _terms(advice: Advice) -> str:
     return f"{lock}; {'undo recorded' if advice.reversible else 'no undo'}"
 
 
-def _rest(draw: _Drawing, findings: Sequence[Finding]) -> None:
+def _rest(draw: Lines, findings: Sequence[Finding]) -> None:
     if not findings:
         return
     amounts = [
@@ -156,21 +135,21 @@ def _rest(draw: _Drawing, findings: Sequence[Finding]) -> None:
     named = ", ".join(name if amount == 1 else f"{name} ×{amount}" for name, amount in checks.most_common())
     text = Text(f"{', '.join(amounts)}: {named}")
     text.append("   --all shows them", style="dim")
-    draw.line(text, indent=INDENT, first=Text("   +"))
-    draw.line(Text())
+    draw.text(text, indent=INDENT, first=Text("   +"))
+    draw.blank()
 
 
-def _blind(draw: _Drawing, blind: Sequence[Blind], *, whole: bool) -> None:
+def _blind(draw: Lines, blind: Sequence[Blind], *, whole: bool) -> None:
     groups = grouped(blind)
     if not groups:
         return
-    draw.line(Text("Could not be looked at", style="bold magenta"))
+    draw.text(Text("Could not be looked at", style="bold magenta"))
     for group in groups:
-        draw.line(Text(clean(group.reason)), indent=INDENT, max_lines=None if whole else 2)
-        draw.labelled("checks", Text(_subjects(group), style="dim"), max_lines=None if whole else 2)
+        draw.text(Text(clean(group.reason)), indent=INDENT, max_lines=None if whole else 2)
+        _labelled(draw, "checks", Text(_subjects(group), style="dim"), max_lines=None if whole else 2)
         if group.cure:
-            draw.labelled("cure", Text(clean(group.cure), style="green"))
-    draw.line(Text())
+            _labelled(draw, "cure", Text(clean(group.cure), style="green"))
+    draw.blank()
 
 
 def _subjects(group: BlindGroup) -> str:
@@ -179,15 +158,15 @@ def _subjects(group: BlindGroup) -> str:
     )
 
 
-def _muted(draw: _Drawing, diagnosis: Diagnosis, *, whole: bool) -> None:
+def _muted(draw: Lines, diagnosis: Diagnosis, *, whole: bool) -> None:
     if not whole or not diagnosis.muted:
         return
-    draw.line(Text("Muted", style="bold"))
+    draw.text(Text("Muted", style="bold"))
     for muted in diagnosis.muted:
         text = Text(f"{muted.finding.check} on {clean(muted.finding.object)}: {clean(muted.reason)}")
         text.append(f" (until {muted.until})" if muted.until else " (without end)", style="dim")
-        draw.line(text, indent=INDENT)
-    draw.line(Text())
+        draw.text(text, indent=INDENT)
+    draw.blank()
 
 
 def _last(diagnosis: Diagnosis, target: str, exit_code: int | None, width: int) -> list[Text]:

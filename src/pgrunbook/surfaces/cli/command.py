@@ -43,6 +43,17 @@ def command(*, exits: tuple[Exit, ...], **attributes: Any) -> Callable[[Callable
     return click.command(epilog=epilog(exits), context_settings=SETTINGS, **attributes)
 
 
+def group(*, exits: tuple[Exit, ...], **attributes: Any) -> Callable[[Callable[..., Any]], click.Group]:
+    """Declare a command with commands of its own; without one of them it does its first thing."""
+    return click.group(
+        epilog=epilog(exits),
+        context_settings=SETTINGS,
+        invoke_without_command=True,
+        subcommand_metavar="[COMMAND]",
+        **attributes,
+    )
+
+
 def target(body: Callable[..., Any]) -> Callable[..., Any]:
     """The DSN as an argument or as --dsn."""
     with_flag = click.option("--dsn", "dsn_flag", metavar="DSN", help="The database, as DSN: URI or key=value pairs.")(

@@ -56,8 +56,8 @@ def _send_stdout_nowhere() -> None:
     os.close(nowhere)
 
 
-def write_file(path: Path, data: str | bytes) -> None:
-    """Write a file whole or not at all.  Raises UsageError when its folder does not allow it."""
+def write_file(path: Path, data: str | bytes, *, private: bool = False) -> None:
+    """Write a file whole or not at all, readable by its owner only if `private`.  UsageError when it cannot be."""
     content = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
     try:
         if path.exists() and not path.is_file():  # /dev/stdout, a named pipe
@@ -67,7 +67,8 @@ def write_file(path: Path, data: str | bytes) -> None:
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
-            Path(name).chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
+            if not private:
+                Path(name).chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
             Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)

@@ -1,0 +1,49 @@
+"""Paragraphs on a terminal: wrapped with a hanging indent, never a trailing space."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.text import Text
+
+
+class Lines:
+    """Draws paragraph by paragraph on a console."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.console.width
+
+    def text(self, text: Text, *, indent: int = 0, first: Text | None = None, max_lines: int | None = None) -> None:
+        """One paragraph; `first` stands in the indent of its first line, what exceeds `max_lines` becomes …."""
+        width = max(20, self.console.width - indent)
+        lines = list(text.wrap(self.console, width, tab_size=4))
+        if max_lines is not None and len(lines) > max_lines:
+            lines = lines[:max_lines]
+            lines[-1].truncate(width - 2)
+            lines[-1].rstrip()
+            lines[-1].append(" …")
+        for number, piece in enumerate(lines or [Text()]):
+            piece.rstrip()
+            head = first.copy() if first is not None and number == 0 else Text()
+            if piece.plain:
+                head.pad_right(max(0, indent - head.cell_len))
+            self.console.print(head + piece, soft_wrap=True)
+
+    def paragraph(
+        self, words: str, *, style: str = "", indent: int = 0, first: str = "", first_style: str = "bold"
+    ) -> None:
+        """Plain words in one style."""
+        head = Text(first, style=first_style) if first else None
+        self.text(Text(words, style=style), indent=indent, first=head)
+
+    def heading(self, words: str) -> None:
+        """A line in bold."""
+        self.text(Text(words, style="bold"))
+
+    def blank(self) -> None:
+        """An empty line."""
+        self.console.print()

@@ -27,6 +27,7 @@ class TableTree:
     size_bytes: int
     scans: int
     writes: int
+    vacuums: int
 
     @property
     def qualified(self) -> str:
@@ -77,6 +78,7 @@ def table_trees(seen: Seen) -> Mapping[int, TableTree]:
             size_bytes=sum(leaf.size_bytes for leaf in leaves),
             scans=sum(row.seq_scans + row.index_scans for row in seen_here),
             writes=sum(row.rows_inserted + row.rows_updated + row.rows_deleted for row in seen_here),
+            vacuums=sum(row.vacuums + row.autovacuums for row in seen_here),
         )
         for member in members:
             found[member.oid] = tree
@@ -85,11 +87,10 @@ def table_trees(seen: Seen) -> Mapping[int, TableTree]:
 
 def row_count(relation: Relation, activity: TableActivity | None) -> float:
     """The rows of one table as ANALYZE knew them, or as the counters do where it never ran or much changed since."""
-    if activity is None or 0 < activity.modified_rows <= relation.estimated_rows:
-        return max(relation.estimated_rows, 0.0)
-    if relation.estimated_rows > 0 and activity.modified_rows == 0:
-        return relation.estimated_rows
-    return max(relation.estimated_rows, float(activity.live_rows), 0.0)
+    known = max(relation.estimated_rows, 0.0)
+    if activity is None or (known > 0 and activity.modified_rows <= known):
+        return known
+    return max(known, float(activity.live_rows))
 
 
 def index_trees(seen: Seen) -> Mapping[int, IndexTree]:

@@ -42,8 +42,9 @@ class Limits:
     Either the counters are old (`counters_age_s`: 35 days span a month's end, with its reports), and the table was
     scanned at all; or the table was scanned `table_scans` times by other means, however young the counters are: the
     same work will go on without this index.  From 16 on an index that was read, but not for `counters_age_s`, counts
-    as unused too.  An index is brand-new while nobody has written to its table or planned a query on it since, unless
-    `old_xids` transactions have passed.  `small_bytes` is where dropping saves little (eight pages).
+    as unused too.  An index is brand-new while nobody has written to its table or planned a query on it since (VACUUM
+    alone touches one block of it each time), unless `old_xids` transactions have passed.  `small_bytes` is where
+    dropping saves little (eight pages).
     """
 
     counters_age_s: float = 35 * 86400.0
@@ -71,7 +72,7 @@ def judge(seen: Seen, limits: Limits) -> Iterator[Verdict]:
         idle_s = _idle_s(tree, latest.get(table.root.oid), counters)
         if tree.scans and idle_s < limits.counters_age_s:
             continue
-        is_new = tree.blocks_touched == 0 and tree.age_xids < limits.old_xids
+        is_new = tree.blocks_touched <= table.vacuums and tree.age_xids < limits.old_xids
         if not is_new and (tree.scans or _can_tell(table, counters, limits)):
             yield _finding(tree, table, counters, limits, texts.get(tree.root.oid), idle_s=idle_s)
         else:

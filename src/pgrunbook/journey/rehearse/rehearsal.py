@@ -1,0 +1,247 @@
+"""Runs each step and its undo on a throw-away copy of the target's schema.
+
+In: steps and the target's DSN.  Out: a Rehearsal.  All steps are done in their order, so that a later one meets what
+an earlier one left; then all are undone in reverse order, and the schema must read as before.  When it does not, each
+step is done and undone alone, to find the one whose undo is wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import difflib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self, TypeAlias
+
+import psycopg
+
+from pgrunbook.errors import Refused, RehearsalFailed, RunbookError, Unsupported
+from pgrunbook.journey.observe.observer import Observer
+from pgrunbook.journey.rehearse.lock_watch import LockWatch, stronger
+from pgrunbook.journey.rehearse.scope import relation_of, why_not
+from pgrunbook.journey.steps import Step, spec_of
+from pgrunbook.journey.steps.runner import Patience, Ran, run_step, take_back
+from pgrunbook.lab import Binaries, Cluster, available_binaries, start_cluster
+from pgrunbook.lab.schema import SchemaCopy, copy_schema, plain_dump
+from pgrunbook.model import Server, Service
+from pgrunbook.model.rehearsal import Rehearsal, RehearsalState, RehearsedStep
+from pgrunbook.pg.connect import Session, connect
+
+Told: TypeAlias = Callable[[str, int, int], None]  # what, which number, of how many
+SCRATCH_SETTINGS = {"autovacuum": "off", "max_connections": "20", "shared_buffers": "16MB", "jit": "off"}
+ONCE = Patience(tries=2)  # nobody else is there to hold a lock
+DIFF_LINES = 6
+_LACKING = (
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.UndefinedObject,
+    psycopg.errors.InvalidSchemaName,
+)
+
+
+def silent(what: str, number: int, total: int) -> None:
+    """Tell nobody."""
+
+
+def rehearse(steps: Sequence[Step], dsn: str, *, progress: Told = silent) -> Rehearsal:
+    """Rehearse these steps.  The target is only read; raises RehearsalFailed when its schema cannot be copied."""
+    started = time.monotonic()
+    with connect(dsn, station="rehearse") as target:
+        server = Observer(target).server
+        reasons = [why_not(step) for step in steps]
+        if all(reason is not None for reason in reasons):
+            rehearsed = [_without(step, reason or "") for step, reason in zip(steps, reasons, strict=True)]
+            return Rehearsal(
+                steps=tuple(rehearsed),
+                target_version=server.version,
+                scratch_version=None,
+                duration_s=round(time.monotonic() - started, 3),
+            )
+        with _scratch(steps, target, server, progress) as copy, _Stage(copy, server) as stage:
+            results = stage.rehearse(steps, target, progress)
+            return Rehearsal(
+                steps=tuple(results),
+                target_version=server.version,
+                scratch_version=copy.cluster.binaries.version,
+                duration_s=round(time.monotonic() - started, 3),
+                left_out=tuple(f"{item.what}: {item.reason}" for item in copy.left_out),
+                stand_ins=copy.stand_ins,
+            )
+
+
+def raise_if_failed(rehearsal: Rehearsal) -> None:
+    """Raise RehearsalFailed when a step failed; nothing was changed on the target."""
+    failed = rehearsal.failed
+    if failed:
+        raise RehearsalFailed(
+            "; ".join(f"{step.title}: {step.reason}" for step in failed),
+            hint=failed[0].hint or "Nothing was changed.  Diagnose again, or leave this step out.",
+        )
+
+
+@contextlib.contextmanager
+def _scratch(steps: Sequence[Step], target: Session, server: Server, progress: Told) -> Iterator[SchemaCopy]:
+    """A running server with the target's schema."""
+    if server.through_pooler:
+        raise Refused(
+            "the connection goes through a pooler, where pg_dump would leave its settings to other clients",
+            hint="Give the DSN of the server itself.",
+        )
+    progress("starting a scratch server", 0, len(steps))
+    with _start(server) as cluster:
+        progress("copying the schema", 0, len(steps))
+        wanted = {oid for step in steps if (oid := relation_of(step, target)) is not None}
+        try:
+            copy = copy_schema(target, cluster, wanted=wanted)
+        except Refused as exc:
+            raise RehearsalFailed(f"the schema cannot be copied: {exc.message}", hint=exc.hint) from exc
+        yield copy
+
+
+def _start(server: Server) -> Cluster:
+    binaries = _binaries_for(server, available_binaries())
+    return start_cluster(binaries=binaries, settings=SCRATCH_SETTINGS, prefix="pgrb-try", checksums=False)
+
+
+def _binaries_for(server: Server, found: Sequence[Binaries]) -> Binaries:
+    """The target's own major where it is installed, else the nearest newer one: an older one cannot take the schema."""
+    fit = [binaries for binaries in found if binaries.major >= server.major]
+    if not fit:
+        have = ", ".join(binaries.version for binaries in found) or "none"
+        raise Unsupported(
+            f"a rehearsal needs PostgreSQL {server.major} or newer on this machine; found {have}",
+            hint='pip install "pgrunbook[demo]"   # brings PostgreSQL 18',
+        )
+    return min(fit, key=lambda binaries: binaries.major)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Done:
+    """A step that was done on the copy."""
+
+    step: Step
+    ran: Ran
+
+
+class _Stage:
+    """Two connections to the copy: one acts as the role that will act on the target, one looks at locks."""
+
+    def __init__(self, copy: SchemaCopy, target: Server) -> None:
+        self._copy = copy
+        self._closing = contextlib.ExitStack()
+        # Managed services lend their users powers that a plain role of that name does not have here.
+        user = copy.user if target.service is Service.PLAIN else None
+        self._conn = self._closing.enter_context(connect(copy.dsn(user), station="rehearse"))
+        self._watcher = self._closing.enter_context(connect(copy.dsn(), station="rehearse"))
+        self._server = Observer(self._conn).server
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.close()
+
+    def rehearse(self, steps: Sequence[Step], target: Session, progress: Told) -> list[RehearsedStep]:
+        before = plain_dump(self._copy)
+        results: list[RehearsedStep] = []
+        done: dict[int, _Done] = {}
+        for number, step in enumerate(steps):
+            progress(step.title, number + 1, len(steps))
+            result, ran = self._try(step, target)
+            results.append(result)
+            if ran is not None and not ran.already:
+                done[number] = _Done(step=step, ran=ran)
+        progress("undoing in reverse order", len(steps), len(steps))
+        for number, item in reversed(done.items()):
+            results[number] = self._try_undo(item, results[number])
+        if plain_dump(self._copy) != before:
+            for number, item in done.items():
+                if results[number].undo_checked:
+                    results[number] = self._alone(item.step, results[number])
+        return results
+
+    def _try(self, step: Step, target: Session) -> tuple[RehearsedStep, Ran | None]:
+        reason = why_not(step) or self._why_missing(step, target)
+        if reason is not None:
+            return _without(step, reason), None
+        with LockWatch(self._watcher, self._conn.info.backend_pid) as watch:
+            try:
+                ran = run_step(step, self._conn, self._server, patience=ONCE)
+            except RunbookError as exc:
+                return self._failure(step, exc), None
+        result = RehearsedStep(
+            spec=spec_of(step),
+            title=step.title,
+            state=RehearsalState.PASSED,
+            lock=step.lock,
+            reason="it is already so: nothing to do" if ran.already else "",
+            lock_seen=None if ran.already else watch.seen,
+            duration_on_empty_s=round(ran.duration_s, 4),
+        )
+        if result.lock_seen is not None and stronger(step.lock, result.lock_seen) is not step.lock:
+            said = f"it took {result.lock_seen.value} on a table although it says {step.lock.value}"
+            result = dataclasses.replace(result, state=RehearsalState.FAILED, reason=said)
+        return result, ran
+
+    def _why_missing(self, step: Step, target: Session) -> str | None:
+        """What the target has and the copy lacks, so that nothing can be said about the step."""
+        if relation_of(step, target) is None or relation_of(step, self._conn) is not None:
+            return None
+        why = "; ".join(f"{item.what}: {item.reason}" for item in self._copy.left_out[:3])
+        return f"its table could not be copied ({why or 'no reason was given'})"
+
+    def _failure(self, step: Step, exc: RunbookError) -> RehearsedStep:
+        """A failure counts only where the copy is whole: what was left out may be what the step needs."""
+        failed = RehearsedStep(
+            spec=spec_of(step),
+            title=step.title,
+            state=RehearsalState.FAILED,
+            lock=step.lock,
+            reason=exc.message,
+            hint=exc.hint,
+        )
+        if isinstance(exc.__cause__, _LACKING) and self._copy.left_out:
+            why = "; ".join(f"{item.what}: {item.reason}" for item in self._copy.left_out[:3])
+            reason = f"the copy is incomplete ({why}), and on it: {exc.message}"
+            return dataclasses.replace(failed, state=RehearsalState.NOT_REHEARSABLE, reason=reason)
+        return failed
+
+    def _try_undo(self, item: _Done, result: RehearsedStep) -> RehearsedStep:
+        if not item.step.reversible:
+            return result
+        try:
+            take_back(item.step, self._conn, item.ran.before, patience=ONCE)
+        except RunbookError as exc:
+            reason = f"it works, but its undo does not: {exc.message}"
+            return dataclasses.replace(result, state=RehearsalState.FAILED, reason=reason, hint=exc.hint)
+        return dataclasses.replace(result, undo_checked=True)
+
+    def _alone(self, step: Step, result: RehearsedStep) -> RehearsedStep:
+        """Do and undo one step by itself, and compare the schema."""
+        before = plain_dump(self._copy)
+        try:
+            ran = run_step(step, self._conn, self._server, patience=ONCE)
+            if not ran.already:
+                take_back(step, self._conn, ran.before, patience=ONCE)
+        except RunbookError as exc:
+            return dataclasses.replace(result, state=RehearsalState.FAILED, reason=exc.message, hint=exc.hint)
+        after = plain_dump(self._copy)
+        if after == before:
+            return result
+        reason = f"its undo does not restore the schema: {_difference(before, after)}"
+        return dataclasses.replace(result, state=RehearsalState.FAILED, reason=reason)
+
+
+def _without(step: Step, reason: str) -> RehearsedStep:
+    return RehearsedStep(
+        spec=spec_of(step), title=step.title, state=RehearsalState.NOT_REHEARSABLE, lock=step.lock, reason=reason
+    )
+
+
+def _difference(before: str, after: str) -> str:
+    """The first lines that differ."""
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=0)
+    telling = [line for line in lines if line[:1] in "+-" and not line.startswith(("+++", "---")) and line[1:].strip()]
+    return " | ".join(telling[:DIFF_LINES])

@@ -1,0 +1,41 @@
+"""Which steps a copy of a schema can tell anything about, and which relation of the target each is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pgrunbook.journey.steps import Step
+from pgrunbook.model import Kind
+from pgrunbook.pg.connect import Session
+
+_NOT_ON_A_COPY: Mapping[Kind, str] = {
+    Kind.SESSION: "a session exists on its own server only",
+    Kind.TRANSACTION: "a transaction exists on its own server only",
+    Kind.SLOT: "a replication slot exists on its own server only",
+    Kind.ROLE: "settings of roles belong to the server, not to the schema that is copied",
+    Kind.DATABASE: "settings of the database are not part of the schema that is copied",
+    Kind.SETTING: "settings of the server are not part of the schema that is copied",
+    Kind.SERVER: "it changes the server, not the schema that is copied",
+}
+
+_RELATION = """/* pgrunbook: relation_of */
+select coalesce(i.indrelid, c.oid)::int8
+from pg_catalog.pg_class as c
+join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+left join pg_catalog.pg_index as i on i.indexrelid = c.oid
+where n.nspname = %(schema)s and c.relname = %(name)s"""
+
+
+def why_not(step: Step) -> str | None:
+    """Why the step cannot be rehearsed on a copy of the schema; None when it can."""
+    return _NOT_ON_A_COPY.get(step.object[0])
+
+
+def relation_of(step: Step, conn: Session) -> int | None:
+    """The OID of the table that the step is about on this server; None when there is none (any more)."""
+    schema = getattr(step, "schema", None)
+    name = getattr(step, "table", None) or getattr(step, "name", None)
+    if schema is None or name is None:
+        return None
+    row = conn.execute(_RELATION, {"schema": schema, "name": name}).fetchone()
+    return int(row[0]) if row else None

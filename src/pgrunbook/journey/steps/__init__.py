@@ -11,10 +11,10 @@ from functools import cache
 from typing import Any
 
 from pgrunbook.errors import UsageError
-from pgrunbook.journey.steps.step import Before, Step, params_of, spec_of
+from pgrunbook.journey.steps.step import Before, Stage, Step, params_of, spec_of
 from pgrunbook.model import Advice, StepSpec
 
-__all__ = ["Before", "Step", "advise", "kinds", "load", "spec_of"]
+__all__ = ["Before", "Stage", "Step", "advise", "kinds", "load", "spec_of"]
 
 
 @cache

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pgrunbook.errors import Refused
-from pgrunbook.journey.steps.step import Before
+from pgrunbook.journey.steps.step import Before, Stage
 from pgrunbook.model import Kind, Lock, Server, dotted
 from pgrunbook.pg.connect import Session
 
@@ -27,6 +27,7 @@ class DropIndex:
     """`definition` is the CREATE INDEX statement as seen when the advice was given; the undo uses the captured one."""
 
     kind: ClassVar[str] = "drop_index"
+    stage: ClassVar[Stage] = Stage.REMOVE
 
     schema: str
     name: str
@@ -106,7 +107,13 @@ class DropIndex:
         for statement in self.undo_statements(before):
             conn.execute(statement.encode())
 
-    def done(self, conn: Session) -> bool:
+    def mend(self, conn: Session, before: Before) -> None:
+        """A drop that was cut short leaves the index invalid: build it again."""
+        row = self._row(conn)
+        if row is not None and not row[1] and before["valid"]:
+            self.undo(conn, before)
+
+    def done(self, conn: Session, before: Before | None = None) -> bool:
         """Whether it is gone."""
         return self._row(conn) is None
 

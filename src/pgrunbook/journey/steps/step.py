@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from enum import IntEnum
 from typing import Any, ClassVar, Protocol, TypeAlias
 
+from pgrunbook.errors import Refused
 from pgrunbook.model import Kind, Lock, Server, StepSpec, Value
 from pgrunbook.pg.connect import Session
 
 Before: TypeAlias = Mapping[str, Value]
+
+
+class Stage(IntEnum):
+    """When a step's turn is within a plan: who holds old snapshots hinders all that follows, and drops come last."""
+
+    RELEASE = 1
+    UPKEEP = 2
+    BUILD = 3
+    RULE = 4
+    SETTING = 5
+    REMOVE = 6
 
 
 class Step(Protocol):
@@ -19,6 +32,7 @@ class Step(Protocol):
     """
 
     kind: ClassVar[str]  # the module's name; StepSpec.kind
+    stage: ClassVar[Stage]
 
     @property
     def title(self) -> str:
@@ -70,13 +84,68 @@ class Step(Protocol):
         """Make the change; may be called again after a crash and must then be harmless."""
         ...
 
+    def mend(self, conn: Session, before: Before) -> None:
+        """Take away what a `do` that was cut short left behind; nothing when it left nothing or was done."""
+        ...
+
     def undo(self, conn: Session, before: Before) -> None:
         """Restore the prior state, in another process, next week; Refused if someone changed the object since."""
         ...
 
-    def done(self, conn: Session) -> bool:
-        """Whether the catalog, not our memory, says that it is done."""
+    def done(self, conn: Session, before: Before | None = None) -> bool:
+        """Whether the catalog, not our memory, says that it is done.
+
+        Without `before` an event such as a vacuum is never done: nobody knows since when to look.
+        """
         ...
+
+
+class Change:
+    """What most steps have in common: one atomic statement leaves nothing to mend, and can be taken back."""
+
+    __slots__ = ()
+
+    @property
+    def lock(self) -> Lock:
+        """No lock on any table."""
+        return Lock.NONE
+
+    @property
+    def lock_budget_s(self) -> float:
+        """Others queue behind a waiting lock no longer than this."""
+        return 1.0
+
+    @property
+    def reversible(self) -> bool:
+        """It can be undone."""
+        return True
+
+    @property
+    def risk(self) -> str:
+        """Nothing to say."""
+        return ""
+
+    def mend(self, conn: Session, before: Before) -> None:
+        """Nothing is left behind."""
+
+
+class Irreversible(Change):
+    """For steps without an undo, which say so beforehand."""
+
+    __slots__ = ()
+
+    @property
+    def reversible(self) -> bool:
+        """There is no way back."""
+        return False
+
+    def undo_statements(self, before: Before | None = None) -> tuple[str, ...]:
+        """There are none."""
+        return ()
+
+    def undo(self, conn: Session, before: Before) -> None:
+        """Say that there is none."""
+        raise Refused("this step has no undo")
 
 
 def spec_of(step: Step) -> StepSpec:

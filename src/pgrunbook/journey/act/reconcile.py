@@ -1,0 +1,68 @@
+"""Finds out what became of the steps whose process died, and brings each to an end; none is blindly repeated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from pgrunbook.errors import Refused
+from pgrunbook.journey.act.ending import end_step, outcome_of, undo_step
+from pgrunbook.journey.act.run import ActingRun
+from pgrunbook.journey.steps import Step, load
+from pgrunbook.journey.steps.runner import clear_away, prepare_session
+from pgrunbook.model import StepSpec
+from pgrunbook.model.plan import Phase, PlannedStep, StepOutcome, StepState
+from pgrunbook.record.history import RunStep, open_steps
+
+
+def reconcile(run: ActingRun, plan: Sequence[PlannedStep]) -> tuple[list[StepOutcome], Mapping[str, RunStep]]:
+    """What became of each open step; and those that the plan holds again, to be taken up where they were left.
+
+    An undo that was begun is finished.  A step that the catalog shows is judged as it would have been.  One that it
+    does not show is taken up again when it is planned, else cleared away.
+    """
+    planned = {identity(step.step) for step in plan}
+    ended: list[StepOutcome] = []
+    again: dict[str, RunStep] = {}
+    for entry in open_steps(run.history()):
+        run.tell(Phase.RECONCILE, entry.title)
+        step = load(entry.planned.step)
+        key = identity(entry.planned.step)
+        if entry.undoing is not None:
+            ended.append(_finish_undo(run, entry, step, entry.undoing))
+        elif _is_done(run, entry, step):
+            ended.append(end_step(run, entry, step, kept=StepState.RECONCILED))
+        elif key in planned and key not in again:
+            again[key] = entry
+        else:
+            ended.append(_clear_away(run, entry, step))
+    return ended, again
+
+
+def identity(spec: StepSpec) -> str:
+    """Equal for equal steps."""
+    return json.dumps([spec.kind, dict(spec.params)], sort_keys=True)
+
+
+def _is_done(run: ActingRun, entry: RunStep, step: Step) -> bool:
+    prepare_session(run.executor.conn, step.lock_budget_s)
+    return step.done(run.executor.conn, entry.before)
+
+
+def _finish_undo(run: ActingRun, entry: RunStep, step: Step, reason: str) -> StepOutcome:
+    outcome = undo_step(run, entry, step, reason)
+    if outcome.state is StepState.FAILED:  # refused twice: it stands, and a person must look
+        run.close_step(outcome_of(entry, StepState.KEPT, outcome.reason))
+    return outcome
+
+
+def _clear_away(run: ActingRun, entry: RunStep, step: Step) -> StepOutcome:
+    try:
+        clear_away(step, run.executor.conn, entry.before, tell=run.tell, patience=run.patience)
+    except Refused as refused:
+        return outcome_of(
+            entry, StepState.FAILED, f"it was interrupted; clearing it away was refused: {refused.message}"
+        )
+    return run.close_step(
+        outcome_of(entry, StepState.REFUSED, "it was interrupted before it was done; nothing is left")
+    )

@@ -1,0 +1,135 @@
+"""One run on one target: opens the door and the journal, writes down who came, and tells where it is."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+import pgrunbook
+from pgrunbook.errors import ChangedInPart, Refused
+from pgrunbook.journey.act.executor import Executor
+from pgrunbook.journey.act.verifier import Verifier
+from pgrunbook.journey.steps.runner import PATIENCE, Patience
+from pgrunbook.model.plan import Phase, Progress, RunOutcome, StepOutcome, TargetPrint
+from pgrunbook.pg.connect import connect
+from pgrunbook.record.history import History, fold, write_outcome
+from pgrunbook.record.journal import Journal, folder_for
+
+Tell: TypeAlias = Callable[[Progress], None]
+
+
+def silent(progress: Progress) -> None:
+    """Tell nobody."""
+
+
+@dataclass(slots=True, kw_only=True)
+class ActingRun:
+    """What every step of a run needs.  `number` and `total` are for the progress display."""
+
+    executor: Executor
+    journal: Journal
+    kind: str
+    verify: Verifier
+    progress: Tell
+    patience: Patience = PATIENCE
+    number: int = 0
+    total: int = 0
+    run_id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}")
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def tell(self, phase: Phase, text: str) -> None:
+        """Announce that a phase begins."""
+        self.progress(Progress(phase=phase, text=text, number=self.number, total=self.total))
+
+    def history(self) -> History:
+        """What the journal says now."""
+        return fold(self.journal.records())
+
+    def close_step(self, outcome: StepOutcome) -> StepOutcome:
+        """Write down what became of a step.  Raises ChangedInPart when that cannot be written."""
+        self.tell(Phase.OUTCOME, f"{outcome.title}: {outcome.state}")
+        try:
+            write_outcome(self.journal, self.run_id, outcome)
+        except Refused as exc:
+            raise ChangedInPart(
+                f"{outcome.title} is {outcome.state}, but that could not be written down: {exc.message}",
+                hint="Make room for the journal, then run apply again: it looks in the catalog.",
+            ) from exc
+        return outcome
+
+    def begin(self) -> None:
+        """Write down who acts on what."""
+        pid, since = self.executor.identity()
+        self.journal.append(
+            "run_started",
+            run=self.run_id,
+            kind=self.kind,
+            target=asdict(self.executor.target),
+            tool=pgrunbook.__version__,
+            backend_pid=pid,
+            backend_start=since,
+        )
+
+    def finish(self, end: str) -> None:
+        """Write down how the run ended."""
+        try:
+            self.journal.append("run_ended", run=self.run_id, end=end)
+        except Refused as exc:
+            raise ChangedInPart(
+                f"the run has {end}, but its end could not be written down: {exc.message}", hint=exc.hint
+            ) from exc
+
+    def outcome(self, steps: list[StepOutcome], reconciled: list[StepOutcome]) -> RunOutcome:
+        """The run's result."""
+        return RunOutcome(
+            run_id=self.run_id,
+            kind=self.kind,
+            started_at=self.started_at,
+            ended_at=datetime.now(UTC),
+            steps=tuple(steps),
+            reconciled=tuple(reconciled),
+        )
+
+
+@contextmanager
+def acting(
+    dsn: str,
+    *,
+    kind: str,
+    journal: Journal | None,
+    target: TargetPrint | None,
+    verify: Verifier,
+    progress: Tell,
+    patience: Patience = PATIENCE,
+) -> Iterator[ActingRun]:
+    """Pass the guard rails, take the journal and the executor's lock, and write down that a run began.
+
+    The journal is taken first: who has it knows that no other process of ours is alive.
+    """
+    with connect(dsn, station="act") as conn:
+        executor = Executor(conn)
+        executor.guard(target)
+        journal = journal if journal is not None else Journal(folder_for(executor.target))
+        is_ours = not journal.is_open
+        if is_ours:
+            journal.open()
+        try:
+            run = ActingRun(
+                executor=executor, journal=journal, kind=kind, verify=verify, progress=progress, patience=patience
+            )
+            executor.take_lock(run.history(), lambda text: run.tell(Phase.WAIT, text))
+            run.begin()
+            try:
+                yield run
+            except KeyboardInterrupt:
+                run.finish("interrupted")
+                raise
+            run.tell(Phase.END, "finished")
+            run.finish("finished")
+        finally:
+            if is_ours:
+                journal.close()

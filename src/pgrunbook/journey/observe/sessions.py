@@ -13,7 +13,7 @@ from pgrunbook.model import Question
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
+class Backend:
     """One row of pg_stat_activity.  `backend_type` None means that we may not see what it does.
 
     `query` is its latest statement without comments, and with `?` for every constant: texts in there can hold
@@ -67,4 +67,4 @@ class Session:
         return self.state in {"idle in transaction", "idle in transaction (aborted)"}
 
 
-SESSIONS = Question(name="sessions", row=Session, folder=Path(__file__).parent)
+SESSIONS = Question(name="sessions", row=Backend, folder=Path(__file__).parent)

@@ -16,6 +16,7 @@ select
   s.vartype as type,
   s.context as context,
   s.source as source,
+  s.sourcefile as source_file,
   case
     when s.name in ('primary_conninfo', 'ssl_passphrase_command')
       or s.name ~* '\..*(secret|passw|passphrase|token|key|jwt|credential)'

@@ -1,0 +1,1 @@
+"""Findings → Advice: which steps would help, what they cost, and what was declined."""

@@ -1,0 +1,47 @@
+"""Findings → Plan: the steps that mend them, each with the queries that it should make faster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from pgrunbook.journey.observe.statements import STATEMENTS, Statement
+from pgrunbook.model import Finding, NotRead, Severity, Snapshot
+from pgrunbook.model.plan import MeasuredQuery, Plan, PlannedStep, TargetPrint
+
+
+def plan_of(findings: Sequence[Finding], snapshot: Snapshot, *, least: Severity = Severity.WARNING) -> Plan:
+    """The first step that each finding of at least this severity advises; findings without a step are left out."""
+    statements = _by_queryid(snapshot)
+    steps = [
+        PlannedStep(
+            step=advice.step,
+            finding=finding.fingerprint,
+            queries=_queries(finding, statements),
+        )
+        for finding in findings
+        if finding.severity.rank <= least.rank
+        for advice in [next((a for a in finding.advice if a.step is not None), None)]
+        if advice is not None and advice.step is not None
+    ]
+    return Plan(target=TargetPrint.of(snapshot.server), steps=tuple(steps), made_at=datetime.now(UTC))
+
+
+def _by_queryid(snapshot: Snapshot) -> Mapping[int, Statement]:
+    try:
+        return {row.queryid: row for row in snapshot.rows(STATEMENTS)}
+    except NotRead:
+        return {}
+
+
+def _queries(finding: Finding, statements: Mapping[int, Statement]) -> tuple[MeasuredQuery, ...]:
+    """The statements that the finding names as those which suffer."""
+    named = finding.evidence.get("queryids")
+    if not isinstance(named, tuple):
+        return ()
+    known = (statements.get(int(queryid)) for queryid in named if queryid is not None)
+    return tuple(
+        MeasuredQuery(text=row.query, queryid=row.queryid, role=row.role)
+        for row in known
+        if row is not None
+    )

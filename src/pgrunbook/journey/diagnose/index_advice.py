@@ -1,18 +1,20 @@
-"""Advice to make and to drop indexes, on plain tables (as a step) and on partitioned ones (as SQL for a quiet hour)."""
+"""Advice to make, replace and drop indexes: on plain tables as steps, on partitioned ones as SQL for a quiet hour."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 
 from pgrunbook.journey.diagnose.seen import Seen
 from pgrunbook.journey.diagnose.trees import IndexTree, TableTree
-from pgrunbook.journey.observe.indexes import INDEX_DEFINITIONS, INDEXES
-from pgrunbook.journey.observe.relations import RELATIONS
+from pgrunbook.journey.observe.indexes import INDEX_DEFINITIONS, INDEXES, Index
+from pgrunbook.journey.observe.relations import RELATIONS, Relation
 from pgrunbook.journey.steps import advise
-from pgrunbook.journey.steps.drop_index import DropIndex
+from pgrunbook.journey.steps.create_index import CreateIndex, index_name
+from pgrunbook.journey.steps.drop_index import DropIndex, concurrently
 from pgrunbook.model import Advice, Lock, dotted, quote
 
-NAME_BYTES = 63  # NAMEDATALEN - 1: PostgreSQL cuts longer names without asking
+Taken = dict[str, set[str]]
+"""The names of relations and indexes in each schema; a name that is given away joins them."""
 
 
 def definitions(seen: Seen) -> dict[int, str]:
@@ -20,9 +22,9 @@ def definitions(seen: Seen) -> dict[int, str]:
     return {row.oid: row.definition for row in seen.rows_or_none(INDEX_DEFINITIONS) or ()}
 
 
-def taken_names(seen: Seen) -> dict[str, set[str]]:
-    """The names of relations and indexes in each schema."""
-    taken: dict[str, set[str]] = {}
+def taken_names(seen: Seen) -> Taken:
+    """The names that are taken now."""
+    taken: Taken = {}
     for relation in seen.rows(RELATIONS):
         taken.setdefault(relation.schema, set()).add(relation.name)
     for index in seen.rows(INDEXES):
@@ -37,82 +39,105 @@ def drop_index(tree: IndexTree, definition: str | None, *, title: str = "") -> A
         return advise(DropIndex(schema=index.schema, name=index.name, definition=definition), title=title)
     return Advice(
         title=title or f"Drop partitioned index {index.qualified}",
-        sql=f"SET lock_timeout = '2s';\nDROP INDEX {index.qualified};",
-        undo_sql=f"{definition.replace(' ON ONLY ', ' ON ', 1)};" if definition else None,
+        sql=f"DROP INDEX {index.qualified};",
+        undo_sql=f"{on_all_partitions(definition)};" if definition else None,
         lock=Lock.ACCESS_EXCLUSIVE,
         risk="It cannot be dropped concurrently: the table and its partitions are locked for a moment.",
     )
 
 
-def create_index(tree: TableTree, columns: Collection[str], taken: dict[str, set[str]]) -> Advice:
+def create_index(tree: TableTree, columns: Sequence[str], taken: Taken) -> Advice:
     """Make a B-tree index without blocking writes, partition by partition where the table has them."""
-    keys = ", ".join(quote(column) for column in columns)
-    name = free_name(tree.root.schema, tree.root.name, columns, taken)
-    index, table = dotted(tree.root.schema, name), tree.qualified
+    root = tree.root
+    step = CreateIndex.on_columns(root.schema, root.name, columns, taken=taken.setdefault(root.schema, set()))
+    taken[root.schema].add(step.index)
     if not tree.is_partitioned:
-        return Advice(
-            title=f"Create index {index}",
-            sql=f"CREATE INDEX CONCURRENTLY {quote(name)} ON {table} ({keys});",
-            undo_sql=f"DROP INDEX CONCURRENTLY {index};",
-            lock=Lock.SHARE_UPDATE_EXCLUSIVE,
-            risk="The build waits for transactions that are older than itself.",
-        )
+        return advise(step)
+    tail = f"USING btree ({', '.join(step.keys)})"
     return Advice(
-        title=f"Create partitioned index {index}",
-        sql="\n".join(_build_tree(tree, name, keys, columns, taken)),
-        undo_sql=f"DROP INDEX {index};",
-        lock=Lock.SHARE_UPDATE_EXCLUSIVE,
+        title=f"Create partitioned index {step.object[1]}",
+        sql="\n".join(build_on_partitions(tree, step.index, tail, taken)),
+        undo_sql=f"DROP INDEX {step.object[1]};",
+        lock=Lock.SHARE,
         risk="Each partition is built on its own; the index counts once the last one is attached.",
     )
 
 
-def _build_tree(
-    tree: TableTree, name: str, keys: str, columns: Collection[str], taken: dict[str, set[str]]
-) -> list[str]:
-    names = {tree.root.oid: dotted(tree.root.schema, name)}
-    made, attached = [f"CREATE INDEX {quote(name)} ON ONLY {tree.qualified} ({keys});"], []
-    for member in sorted(tree.members, key=lambda m: (m.kind != "p", m.qualified)):
-        if member.oid == tree.root.oid or member.kind not in {"r", "p"}:
-            continue
-        own = free_name(member.schema, member.name, columns, taken)
-        names[member.oid] = dotted(member.schema, own)
-        how = "INDEX {} ON ONLY {}" if member.kind == "p" else "INDEX CONCURRENTLY {} ON {}"
-        made.append(f"CREATE {how.format(quote(own), member.qualified)} ({keys});")
-    for member in tree.members:
-        if member.oid in names and member.parent_oid in names:
-            attached.append(f"ALTER INDEX {names[member.parent_oid]} ATTACH PARTITION {names[member.oid]};")
-    return made + attached
+def replace_index(tree: IndexTree, table: TableTree, definition: str, tail: str, taken: Taken, *, why: str) -> Advice:
+    """Build a better index beside an old one, drop the old one and give its name to the new one.
 
-
-def free_name(schema: str, table: str, columns: Collection[str], taken: dict[str, set[str]]) -> str:
-    """A name as PostgreSQL itself would choose it, cut to 63 bytes and not yet taken; it is taken from now on."""
-    used = taken.setdefault(schema, set())
-    number = 0
-    while True:
-        name = object_name(table, "_".join(columns), f"idx{number or ''}")
-        if name not in used:
-            used.add(name)
-            return name
-        number += 1
-
-
-def object_name(table: str, columns: str, label: str) -> str:
-    """`table_columns_label`, where the longer of the first two gives way until it fits into 63 bytes.
-
-    >>> object_name("orders", "customer_id", "idx")
-    'orders_customer_id_idx'
-    >>> len(object_name("é" * 40, "c" * 60, "idx").encode())
-    63
+    `tail` is what follows the table's name in the new index's definition.  The undo does the same the other way round.
     """
-    room = NAME_BYTES - len(label.encode()) - 2
-    first, second = len(table.encode(errors="surrogateescape")), len(columns.encode(errors="surrogateescape"))
-    while first + second > room:
-        if first > second:
-            first -= 1
-        else:
-            second -= 1
-    return f"{_cut(table, first)}_{_cut(columns, second)}_{label}"
+    index = tree.root
+    spare = index_name(index.table_name, [index.name], special=tail, taken=taken.setdefault(index.schema, set()))
+    taken[index.schema].add(spare)
+    rename = f"ALTER INDEX {dotted(index.schema, spare)} RENAME TO {quote(index.name)};"
+    old_tail = tail_of(index, definition)
+    if tree.is_partitioned:
+        swap = [f"DROP INDEX {index.qualified};", rename]
+        forth = [*build_on_partitions(table, spare, tail, taken), *swap]
+        back = [*build_on_partitions(table, spare, old_tail, taken, unique=index.is_unique), *swap]
+    else:
+        swap = [f"DROP INDEX CONCURRENTLY {index.qualified};", rename]
+        head = f"CREATE {'UNIQUE ' if index.is_unique else ''}INDEX CONCURRENTLY {quote(spare)} ON {index.table} "
+        forth, back = [f"{head}{tail};", *swap], [f"{head}{old_tail};", *swap]
+    return Advice(
+        title=f"Replace index {index.qualified}: {why}",
+        sql="\n".join(forth),
+        undo_sql="\n".join(back),
+        lock=Lock.ACCESS_EXCLUSIVE if tree.is_partitioned else Lock.SHARE_UPDATE_EXCLUSIVE,
+        risk="Both indexes take space until the old one is gone.",
+    )
 
 
-def _cut(text: str, size_bytes: int) -> str:
-    return text.encode(errors="surrogateescape")[:size_bytes].decode(errors="ignore")
+def build_on_partitions(
+    tree: TableTree, name: str, tail: str, taken: Taken, *, unique: bool = False, have: Sequence[Index] = ()
+) -> list[str]:
+    """An empty index on the partitioned table, one on each partition, and the attachments that make it valid.
+
+    `have` are the parts that exist already: the root's own and whatever fits and need not be built again.
+    """
+    what = f"{'UNIQUE ' if unique else ''}INDEX"
+    names = {index.table_oid: index.qualified for index in have}
+    attached = {index.table_oid for index in have if index.is_partition or index.table_oid == tree.root.oid}
+    made: list[str] = []
+    for member in sorted(tree.members, key=lambda m: (m.kind != "p", m.oid != tree.root.oid, m.qualified)):
+        if member.kind not in {"r", "p"} or member.oid in names:
+            continue
+        own = name if member.oid == tree.root.oid else _part_name(member, name, taken)
+        names[member.oid] = dotted(member.schema, own)
+        how = f"{what} {quote(own)} ON ONLY" if member.kind == "p" else f"{what} CONCURRENTLY {quote(own)} ON"
+        made.append(f"CREATE {how} {member.qualified} {tail};")
+    return made + [
+        f"ALTER INDEX {names[member.parent_oid]} ATTACH PARTITION {names[member.oid]};"
+        for member in sorted(tree.members, key=lambda m: m.kind == "p")
+        if member.parent_oid in names and member.oid in names and member.oid not in attached
+    ]
+
+
+def _part_name(member: Relation, name: str, taken: Taken) -> str:
+    used = taken.setdefault(member.schema, set())
+    own = index_name(member.name, [name], special=name, taken=used)
+    used.add(own)
+    return own
+
+
+def tail_of(index: Index, definition: str) -> str:
+    """What follows the table's name in a definition as PostgreSQL prints it: USING btree (a) WHERE …."""
+    unique = "UNIQUE " if index.is_unique else ""
+    for only in ("", "ONLY "):
+        head = f"CREATE {unique}INDEX {quote(index.name)} ON {only}{index.table} "
+        if definition.startswith(head):
+            return definition[len(head) :]
+    raise AssertionError(f"PostgreSQL printed an index in an unknown way: {definition[:80]}")
+
+
+def on_all_partitions(definition: str) -> str:
+    """The definition of a partitioned index, for the partitioned table and all that hangs on it."""
+    before, _, after = definition.partition(" ON ONLY ")
+    return f"{before} ON {after}" if after else definition
+
+
+def rebuilt(definition: str) -> str:
+    """A definition as a statement that lets writes go on."""
+    return f"{concurrently(definition)};"

@@ -1,9 +1,10 @@
 """Two indexes that are the same but for their names.
 
 Asks:    which valid indexes of one table agree in method, columns, order, operator classes, collations, INCLUDE,
-         expressions, predicate and uniqueness?
+         expressions and predicate, so that one of them enforces and serves all that the other does?
 Source:  pg_index, compared as the catalog's own trees; never as printed text.
 Says:    {object} is the same as {related}.  Each write keeps both; the copy takes {size_bytes}.
+         Each of {copies} partitions has such a copy.
 Section: Indexing Strategies
 Leads:   drop_index
 """
@@ -11,66 +12,36 @@ Leads:   drop_index
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import groupby
 
 from pgrunbook.journey.diagnose.check import Check, NoLimits
+from pgrunbook.journey.diagnose.index_advice import definitions, drop_index
+from pgrunbook.journey.diagnose.index_copies import superfluous
 from pgrunbook.journey.diagnose.seen import Seen
-from pgrunbook.journey.observe.indexes import INDEX_DEFINITIONS, INDEXES, Index
-from pgrunbook.journey.steps import advise
-from pgrunbook.journey.steps.drop_index import DropIndex
+from pgrunbook.journey.observe.constraints import CONSTRAINTS
+from pgrunbook.journey.observe.indexes import INDEX_DEFINITIONS, INDEX_USAGE, INDEXES
+from pgrunbook.journey.observe.relations import RELATIONS
 from pgrunbook.model import Finding, Kind, Severity, Verdict
 
 
 def judge(seen: Seen, limits: NoLimits) -> Iterator[Verdict]:  # noqa: ARG001 - no thresholds
     """Each copy that can be dropped is one finding; the one that is kept is its `related`."""
-    definitions = {row.oid: row.definition for row in seen.rows_or_none(INDEX_DEFINITIONS) or ()}
-    whole = [index for index in seen.rows(INDEXES) if index.is_valid and not index.is_partition]
-    for _, group in groupby(sorted(whole, key=_identity_text), key=_identity_text):
-        copies = sorted(group, key=_worth)
-        for copy in copies[1:]:
-            if not copy.backs_constraint and not copy.is_replica_identity:
-                yield _finding(copy, copies[0], definitions.get(copy.oid))
+    texts = definitions(seen)
+    for found in seen.derived(superfluous):
+        if found.is_copy:
+            yield Finding(
+                severity=Severity.WARNING,
+                kind=Kind.INDEX,
+                object=found.first.qualified,
+                related=(found.kept.root.qualified,),
+                evidence={
+                    "table": found.first.table,
+                    "size_bytes": found.size_bytes,
+                    "copies": len(found.indexes) if len(found.indexes) > 1 else None,
+                },
+                advice=tuple(drop_index(tree, texts.get(tree.root.oid)) for tree in found.indexes),
+            )
 
 
-def _finding(copy: Index, kept: Index, definition: str | None) -> Finding:
-    step = DropIndex(schema=copy.schema, name=copy.name, definition=definition)
-    return Finding(
-        severity=Severity.WARNING,
-        kind=Kind.INDEX,
-        object=copy.qualified,
-        related=(kept.qualified,),
-        evidence={"table": copy.table, "size_bytes": copy.size_bytes},
-        advice=(advise(step),),
-    )
-
-
-def _identity_text(index: Index) -> str:
-    """Everything that makes two indexes interchangeable; a plain index beside a unique one is a copy of it, too."""
-    return repr(
-        (
-            index.table_oid,
-            index.access_method,
-            index.key_count,
-            index.attnums[: index.key_count],
-            sorted(index.attnums[index.key_count :]),
-            index.opclass_oids,
-            index.collation_oids,
-            index.ordering,
-            index.expression_tree,
-            index.predicate_tree,
-        )
-    )
-
-
-def _worth(index: Index) -> tuple[bool, bool, bool, bool, int]:
-    """What is kept sorts first: constraints, replica identity, unique, clustered; then the older."""
-    return (
-        not index.backs_constraint,
-        not index.is_replica_identity,
-        not index.is_unique,
-        not index.is_clustered,
-        index.oid,
-    )
-
-
-CHECK = Check(needs=(INDEXES,), likes=(INDEX_DEFINITIONS,), judge=judge, limits=NoLimits())
+CHECK = Check(
+    needs=(INDEXES, RELATIONS, CONSTRAINTS), likes=(INDEX_DEFINITIONS, INDEX_USAGE), judge=judge, limits=NoLimits()
+)

@@ -11,16 +11,23 @@ Leads:   drop_index
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from pgrunbook.journey.diagnose.check import Check, NoLimits
-from pgrunbook.journey.diagnose.index_advice import definitions, drop_index
+from pgrunbook.journey.diagnose.index_advice import (
+    Taken,
+    build_on_partitions,
+    definitions,
+    drop_index,
+    tail_of,
+    taken_names,
+)
 from pgrunbook.journey.diagnose.seen import Seen
 from pgrunbook.journey.diagnose.trees import IndexTree, TableTree, index_trees, roots, table_trees
 from pgrunbook.journey.observe.index_work import INDEX_WORK
 from pgrunbook.journey.observe.indexes import INDEX_DEFINITIONS, INDEXES, Index
 from pgrunbook.journey.observe.relations import RELATIONS
-from pgrunbook.model import Advice, Blind, Finding, Kind, Lock, ServerRole, Severity, Verdict, quote
+from pgrunbook.model import Advice, Blind, Finding, Kind, Lock, ServerRole, Severity, Verdict
 
 _LEFTOVER = re.compile(r"_cc(new|old)\d*\Z")
 """The names that REINDEX CONCURRENTLY gives: the new index until the swap, the old one after it."""
@@ -43,10 +50,15 @@ def judge(seen: Seen, limits: NoLimits) -> Iterator[Verdict]:  # noqa: ARG001 - 
                 cure="Ask the primary.",
             )
         else:
-            yield _finding(tree, seen.derived(table_trees).get(tree.root.table_oid), texts)
+            table = seen.derived(table_trees).get(tree.root.table_oid)
+            if tree.is_partitioned:
+                advice = _attach(tree, table, texts, seen.derived(_spare), taken_names(seen))
+            else:
+                advice = _drop_or_finish(tree, texts)
+            yield _finding(tree, tuple(advice))
 
 
-def _finding(tree: IndexTree, table: TableTree | None, texts: dict[int, str]) -> Finding:
+def _finding(tree: IndexTree, advice: tuple[Advice, ...]) -> Finding:
     index = tree.root
     return Finding(
         severity=Severity.WARNING,
@@ -54,7 +66,7 @@ def _finding(tree: IndexTree, table: TableTree | None, texts: dict[int, str]) ->
         object=index.qualified,
         related=(index.table,),
         evidence={"table": index.table, "cause": _cause(tree), "size_bytes": tree.size_bytes},
-        advice=tuple(_advice(tree, table, texts)),
+        advice=advice,
     )
 
 
@@ -68,11 +80,8 @@ def _cause(tree: IndexTree) -> str:
     return "a CREATE INDEX CONCURRENTLY failed or was cut short"
 
 
-def _advice(tree: IndexTree, table: TableTree | None, texts: dict[int, str]) -> Iterator[Advice]:
+def _drop_or_finish(tree: IndexTree, texts: dict[int, str]) -> Iterator[Advice]:
     index = tree.root
-    if tree.is_partitioned:
-        yield _attach(tree, table, texts)
-        return
     yield drop_index(tree, texts.get(index.oid))
     if _LEFTOVER.search(index.name) is None and index.is_live:
         yield Advice(
@@ -83,35 +92,62 @@ def _advice(tree: IndexTree, table: TableTree | None, texts: dict[int, str]) -> 
         )
 
 
-def _attach(tree: IndexTree, table: TableTree | None, texts: dict[int, str]) -> Advice:
+def _attach(
+    tree: IndexTree, table: TableTree | None, texts: dict[int, str], spare: Mapping[int, Sequence[Index]], taken: Taken
+) -> Iterator[Advice]:
     """Build what is missing on each partition, then attach it; the last one makes the parent valid."""
-    members = {member.table_oid: member for member in tree.members}
-    statements = [f"REINDEX INDEX CONCURRENTLY {m.qualified};" for m in tree.members if _is_broken_leaf(m)]
-    undo: list[str] = []
-    parent = texts.get(tree.root.oid, "")
-    _, found, keys = parent.partition(" USING ")
-    for leaf in table.leaves if table is not None and found else ():
-        above = members.get(leaf.parent_oid) if leaf.parent_oid is not None else None
-        if leaf.kind == "r" and leaf.oid not in members and above is not None:
-            name = _child_name(tree.root, leaf.name)
-            unique = "UNIQUE " if tree.root.is_unique else ""
-            statements.append(f"CREATE {unique}INDEX CONCURRENTLY {quote(name)} ON {leaf.qualified} USING {keys};")
-            statements.append(f"ALTER INDEX {above.qualified} ATTACH PARTITION {quote(leaf.schema)}.{quote(name)};")
-    return Advice(
+    definition = texts.get(tree.root.oid)
+    if table is None or definition is None:
+        return
+    mended = [f"REINDEX INDEX CONCURRENTLY {m.qualified};" for m in tree.members if _is_broken_leaf(m)]
+    have = [*tree.members, *_fitting(tree, table, spare)]
+    made = build_on_partitions(
+        table, tree.root.name, tail_of(tree.root, definition), taken, unique=tree.root.is_unique, have=have
+    )
+    yield Advice(
         title=f"Complete partitioned index {tree.root.qualified}",
-        sql="\n".join(statements),
-        undo_sql="\n".join(undo) or None,
-        lock=Lock.SHARE_UPDATE_EXCLUSIVE,
+        sql="\n".join((*mended, *made)),
+        lock=Lock.SHARE,
         risk="Each partition is built on its own; the index counts once the last one is attached.",
     )
 
 
+def _fitting(tree: IndexTree, table: TableTree, spare: Mapping[int, Sequence[Index]]) -> Iterator[Index]:
+    """Indexes of partitions that need only be attached."""
+    done = {index.table_oid for index in tree.members}
+    wanted = _looks(tree.root)
+    for leaf in table.leaves:
+        if leaf.oid not in done:
+            fits = [index for index in spare.get(leaf.oid, ()) if _looks(index) == wanted]
+            yield from fits[:1]
+
+
+def _looks(index: Index) -> object:
+    """What must agree for an attachment, columns by name (their numbers may differ); expressions are built anew."""
+    if index.expression_tree is not None or index.predicate_tree is not None:
+        return index.oid
+    return (
+        index.access_method,
+        index.is_unique,
+        index.columns,
+        index.key_count,
+        index.opclass_oids,
+        index.collation_oids,
+        index.ordering,
+    )
+
+
+def _spare(seen: Seen) -> dict[int, list[Index]]:
+    """Valid indexes of partitions that hang on no partitioned index, by table."""
+    found: dict[int, list[Index]] = {}
+    for index in seen.rows(INDEXES):
+        if index.is_valid and not index.is_partition:
+            found.setdefault(index.table_oid, []).append(index)
+    return found
+
+
 def _is_broken_leaf(index: Index) -> bool:
     return not index.is_valid and index.table_kind != "p"
-
-
-def _child_name(root: Index, table_name: str) -> str:
-    return f"{table_name[:40]}_{root.name[:20]}"
 
 
 CHECK = Check(

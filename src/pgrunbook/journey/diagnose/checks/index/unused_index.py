@@ -22,6 +22,7 @@ from datetime import datetime
 from pgrunbook.journey.diagnose.check import Check
 from pgrunbook.journey.diagnose.checks.index.unindexed_foreign_key import serves
 from pgrunbook.journey.diagnose.index_advice import definitions, drop_index
+from pgrunbook.journey.diagnose.index_copies import keepers
 from pgrunbook.journey.diagnose.seen import Seen
 from pgrunbook.journey.diagnose.trees import IndexTree, TableTree, index_trees, roots, table_trees
 from pgrunbook.journey.observe.constraints import CONSTRAINTS, Constraint
@@ -63,15 +64,15 @@ def judge(seen: Seen, limits: Limits) -> Iterator[Verdict]:
         yield Blind(reason="a standby counts its own scans only", cure="Ask the primary, and each standby beside it.")
         return
     tables, texts, needed = seen.derived(table_trees), definitions(seen), _needed(seen)
-    latest = _latest_scans(seen)
+    latest, stands_for = _latest_scans(seen), seen.derived(keepers)
     young: list[str] = []
     for tree in roots(seen.derived(index_trees).values()):
         table = tables.get(tree.root.table_oid)
         if table is None or not _may_go(tree.root) or tree.root.oid in needed:
             continue
         idle_s = _idle_s(tree, latest.get(table.root.oid), counters)
-        if tree.scans and idle_s < limits.counters_age_s:
-            continue
+        if stands_for.get(tree.root.oid) or (tree.scans and idle_s < limits.counters_age_s):
+            continue  # read, or to be read once the index is gone that it makes superfluous
         is_new = tree.blocks_touched <= table.vacuums and tree.age_xids < limits.old_xids
         if not is_new and (tree.scans or _can_tell(table, counters, limits)):
             yield _finding(tree, table, counters, limits, texts.get(tree.root.oid), idle_s=idle_s)

@@ -64,10 +64,6 @@ class Home:
         marks.write(self._mark_fd, self._mark)
         _open_homes.pop(id(self), None)
 
-    def processes(self) -> list[int]:
-        """Return the ids of the processes that work inside."""
-        return ending.lodgers(self.path, self._mark)
-
     def end_processes(self) -> None:
         """End what still works inside and keep the directory."""
         ending.end_processes(self.path, self._mark)

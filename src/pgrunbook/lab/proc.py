@@ -68,11 +68,3 @@ def send(pid: int, number: signal.Signals) -> None:
     """Send a signal; a process that has gone needs none."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
-
-
-def title(pid: int) -> str:
-    """Return the command line, which PostgreSQL's processes replace by what they are doing."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-    except OSError:
-        return ""

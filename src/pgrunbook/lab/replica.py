@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pgrunbook.errors import ServerError
-from pgrunbook.lab import proc
 from pgrunbook.lab.cluster import NO_SETTINGS, SUPERUSER, Cluster
 from pgrunbook.lab.home import Home
 from pgrunbook.lab.sweep import sweep
 
 APPLICATION_NAME = "standby"
+STREAMING_WORDS = "started streaming WAL from primary"
 STREAMING_LIMIT_S = 60.0
 POLL_S = 0.01
 
@@ -45,10 +45,10 @@ def start_replica(primary: Cluster, *, slot: str | None = None, settings: Mappin
 
 
 def _wait_until_streaming(replica: Cluster) -> None:
-    """Watch the title of the standby's WAL receiver, which needs no connection."""
+    """Watch the standby's log, which needs no connection; process titles change only with the first record."""
     deadline = time.monotonic() + STREAMING_LIMIT_S
     while time.monotonic() < deadline:
-        if any("walreceiver streaming" in proc.title(pid) for pid in replica.home.processes()):
+        if STREAMING_WORDS in replica.log_path.read_text(errors="replace"):
             return
         time.sleep(POLL_S)
     raise ServerError(
@@ -76,7 +76,7 @@ def _copy(primary: Cluster, replica: Cluster, slot: str | None) -> None:
 def _following(primary: Cluster, slot: str | None) -> dict[str, str]:
     """Return the settings of a standby.
 
-    We write them ourselves: pg_basebackup 18 --write-recovery-conf adds sslnegotiation, which standbys before 17 refuse.
+    We write them ourselves: what pg_basebackup 18 --write-recovery-conf writes (sslnegotiation), older standbys refuse.
     """
     conninfo = f"host='{primary.socket_dir}' port={primary.port} user={SUPERUSER} application_name={APPLICATION_NAME}"
     return {"primary_conninfo": conninfo, **({"primary_slot_name": slot} if slot is not None else {})}

@@ -24,9 +24,9 @@ def sweep() -> int:
     return sum(_sweep_one(path, kept_too=False) for path in _homes_of_this_user())
 
 
-def stop_kept() -> int:
-    """End and remove what this user asked to keep (`Cluster.keep`) and whose maker has ended."""
-    return sum(_sweep_one(path, kept_too=True) for path in _homes_of_this_user())
+def stop_kept(home: Path | None = None) -> int:
+    """End and remove what this user asked to keep (`Cluster.keep`) and whose maker has ended: one home, or all."""
+    return sum(_sweep_one(path, kept_too=True) for path in _homes_of_this_user() if home is None or path == home)
 
 
 def _homes_of_this_user() -> Iterator[Path]:

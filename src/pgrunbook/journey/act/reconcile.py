@@ -46,7 +46,10 @@ def identity(spec: StepSpec) -> str:
 
 def _is_done(run: ActingRun, entry: RunStep, step: Step) -> bool:
     prepare_session(run.executor.conn, step.lock_budget_s)
-    return step.done(run.executor.conn, entry.before)
+    try:
+        return step.done(run.executor.conn, entry.before)
+    except Refused:  # what it was about is gone
+        return False
 
 
 def _finish_undo(run: ActingRun, entry: RunStep, step: Step, reason: str) -> StepOutcome:

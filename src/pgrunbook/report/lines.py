@@ -28,10 +28,12 @@ class Lines:
             lines[-1].append(" …")
         for number, piece in enumerate(lines or [Text()]):
             piece.rstrip()
-            head = first.copy() if first is not None and number == 0 else Text()
+            line = Text()  # without a style of its own, which would colour all that is appended
+            if first is not None and number == 0:
+                line.append_text(first)
             if piece.plain:
-                head.pad_right(max(0, indent - head.cell_len))
-            self.console.print(head + piece, soft_wrap=True)
+                line.append(" " * max(0, indent - line.cell_len)).append_text(piece)
+            self.console.print(line, soft_wrap=True)
 
     def paragraph(
         self, words: str, *, style: str = "", indent: int = 0, first: str = "", first_style: str = "bold"

@@ -16,7 +16,7 @@ from pgrunbook.model.diagnosis import Diagnosis
 from pgrunbook.report.blindness import BlindGroup, grouped
 from pgrunbook.report.lines import Lines
 from pgrunbook.report.short_ids import FINGERPRINT_SHOWN, short_ids
-from pgrunbook.report.words import clean, counted, duration, figures
+from pgrunbook.report.words import clean, counted, duration, figures, one_line
 
 SHOWN_IN_FULL = 8  # findings; the rest is one line, --all shows it
 WHY_MAX_LINES = 3
@@ -46,7 +46,8 @@ def render(
     _blind(draw, diagnosis.blind, whole=show_all)
     _muted(draw, diagnosis, whole=show_all)
     if not diagnosis.findings and diagnosis.ok:
-        draw.text(Text("Nothing to mend.", style="bold green"))
+        limit = " in what could be looked at" if diagnosis.blind else ""
+        draw.text(Text(f"Nothing to mend{limit}.", style="bold green"))
         draw.blank()
     for line in _last(diagnosis, target, exit_code, console.width):
         draw.text(line)
@@ -66,19 +67,20 @@ def header(diagnosis: Diagnosis) -> Text:
         parts[-1] = "standby, read only"
     if server.service is not Service.PLAIN:
         parts.append(server.service.value.replace("_", " "))
-    parts.append(f"as {clean(server.user)}")
-    asked = len(diagnosis.ok) + len({f.check for f in diagnosis.findings} | {b.check for b in diagnosis.blind})
-    text = Text(clean(server.database), style="bold")
-    text.append(" · " + " · ".join(parts), style="not bold")
-    text.append(f"  {counted(asked, 'check')}, {duration(diagnosis.duration_s)}", style="not bold dim")
+    parts.append(f"as {one_line(server.user)}")
+    findings = (*diagnosis.findings, *(one.finding for one in diagnosis.muted))
+    asked = len(diagnosis.ok) + len({f.check for f in findings} | {b.check for b in diagnosis.blind})
+    text = Text().append(one_line(server.database), style="bold")
+    text.append(" · " + " · ".join(parts))
+    text.append(f"  {counted(asked, 'check')}, {duration(diagnosis.duration_s)}", style="dim")
     return text
 
 
 def _finding(draw: Lines, finding: Finding, short_id: str, *, whole: bool) -> None:
     style = STYLES[finding.severity]
-    what = Text(f"{short_id}  ", style="bold")
-    what.append(clean(finding.title))
-    what.append("  " + clean(finding.object), style="not bold cyan")
+    what = Text()
+    what.append(f"{short_id}  {one_line(finding.title)}", style="bold")
+    what.append("  " + one_line(finding.object), style="cyan")
     draw.text(what, indent=INDENT, first=Text(WORDS[finding.severity], style=style))
     if finding.detail:
         draw.text(Text(clean(finding.detail)), indent=INDENT, max_lines=None if whole else WHY_MAX_LINES)
@@ -93,17 +95,17 @@ def _finding(draw: Lines, finding: Finding, short_id: str, *, whole: bool) -> No
 
 def _advice(draw: Lines, finding: Finding, advice: Advice, *, label: str, whole: bool) -> None:
     if advice.step is not None and label == "do":
-        text = Text(f"pgrunbook apply {finding.fingerprint[:FINGERPRINT_SHOWN]}", style="green")
-        text.append(f"  # {_terms(advice)}", style="not bold dim")
+        text = Text().append(f"pgrunbook apply {finding.fingerprint[:FINGERPRINT_SHOWN]}", style="green")
+        text.append(f"  # {_terms(advice)}", style="dim")
         _labelled(draw, label, text)
         if not whole:
             return
         label = "sql"
     statements = clean(advice.sql).strip().splitlines() or [clean(advice.title)]
     for number, statement in enumerate(statements if whole else statements[:1]):
-        text = Text(statement, style="green")
+        text = Text().append(statement, style="green")
         if not whole and len(statements) > 1:
-            text.append(f"  # and {counted(len(statements) - 1, 'line')} more: --all", style="not bold dim")
+            text.append(f"  # and {counted(len(statements) - 1, 'line')} more: --all", style="dim")
         _labelled(draw, label if number == 0 else "", text, max_lines=None if whole else 2)
     if whole:
         _small_print(draw, advice)
@@ -154,7 +156,7 @@ def _blind(draw: Lines, blind: Sequence[Blind], *, whole: bool) -> None:
 
 def _subjects(group: BlindGroup) -> str:
     return ", ".join(
-        check if not objects else f"{check} on {', '.join(map(clean, objects))}" for check, objects in group.subjects
+        check if not objects else f"{check} on {', '.join(map(one_line, objects))}" for check, objects in group.subjects
     )
 
 
@@ -163,7 +165,7 @@ def _muted(draw: Lines, diagnosis: Diagnosis, *, whole: bool) -> None:
         return
     draw.text(Text("Muted", style="bold"))
     for muted in diagnosis.muted:
-        text = Text(f"{muted.finding.check} on {clean(muted.finding.object)}: {clean(muted.reason)}")
+        text = Text(f"{muted.finding.check} on {one_line(muted.finding.object)}: {clean(muted.reason)}")
         text.append(f" (until {muted.until})" if muted.until else " (without end)", style="dim")
         draw.text(text, indent=INDENT)
     draw.blank()
@@ -186,8 +188,7 @@ def _last(diagnosis: Diagnosis, target: str, exit_code: int | None, width: int) 
     command = next_command(diagnosis, target)
     if not command:
         return [counts]
-    following = Text("next: ", style="dim")
-    following.append(command, style="not dim bold")
+    following = Text().append("next: ", style="dim").append(command, style="bold")
     if counts.cell_len + 4 + following.cell_len <= width:
         return [counts + Text("    ") + following]
     return [counts, following]

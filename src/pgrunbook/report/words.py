@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import string
 from collections.abc import Mapping
@@ -70,6 +71,8 @@ def figure(name: str, value: Value) -> str:
         return ", ".join(figure("", item) for item in value)
     if isinstance(value, str):
         return clean(value)
+    if not math.isfinite(value):
+        return "unknown"
     if name.endswith("_bytes"):
         return size(value)
     if name.endswith("_bytes_per_s"):
@@ -91,18 +94,18 @@ _UNITS = ("_bytes_per_s", "_per_s", "_bytes", "_ratio", "_ms", "_s")
 def label(name: str) -> str:
     """What a figure is called on a page: its name without the unit.
 
-    >>> label("dead_ratio"), label("last_scan_age_s"), label("calls_per_s"), label("table")
-    ('dead', 'last scan age', 'calls', 'table')
+    >>> label("dead_ratio"), label("last_scan_age_s"), label("calls_per_s"), label("p95_ms")
+    ('dead', 'last scan age', 'calls', 'P95')
     """
     unit = next((unit for unit in _UNITS if name.endswith(unit) and name != unit[1:]), "")
-    return name.removesuffix(unit).replace("_", " ")
+    return re.sub(r"\bp(\d\d)\b", r"P\1", name.removesuffix(unit).replace("_", " "))
 
 
 def figures(values: Mapping[str, Value]) -> str:
     """Figures in one line; what was before and what comes after stand together.
 
     >>> figures({"p95_before_ms": 812, "p95_after_ms": 9, "build_s": 41, "gone": None})
-    'p95 812 ms → 9 ms · build 41 s'
+    'P95 812 ms → 9 ms · build 41 s'
     """
     parts = []
     for name, value in values.items():
@@ -127,6 +130,15 @@ def counted(amount: int, singular: str, plural: str = "") -> str:
 def clean(text: str) -> str:
     """Text from a database without control characters, bidirectional marks and broken bytes (they become �)."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def one_line(text: str) -> str:
+    r"""Cleaned text on one line; a line end in a name is shown as what it is.
+
+    >>> one_line("a\nb\tc")
+    'a↵b c'
+    """
+    return clean(text).replace("\n", "↵").replace("\t", " ")
 
 
 class _Figures(string.Formatter):

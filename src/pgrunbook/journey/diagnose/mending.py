@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pgrunbook.journey.observe.relations import Relation
+from pgrunbook.journey.observe.replication_slots import ReplicationSlot
 from pgrunbook.journey.observe.sessions import Backend
 from pgrunbook.journey.observe.settings import Setting
 from pgrunbook.journey.steps import advise
 from pgrunbook.journey.steps.analyze import Analyze
+from pgrunbook.journey.steps.drop_slot import DropSlot
+from pgrunbook.journey.steps.end_session import EndSession
+from pgrunbook.journey.steps.set_autovacuum import SetAutovacuum
+from pgrunbook.journey.steps.set_database_setting import SetDatabaseSetting
+from pgrunbook.journey.steps.set_role_setting import SetRoleSetting
+from pgrunbook.journey.steps.vacuum import Vacuum
 from pgrunbook.model import Advice, Lock, literal, quote
 
 
 def vacuum(relation: Relation) -> Advice:
     """Vacuum and analyze one table (a partitioned one with all its partitions)."""
-    return Advice(
-        title=f"Vacuum {relation.qualified}",
-        sql=f"VACUUM (ANALYZE) {relation.qualified};",
-        lock=Lock.SHARE_UPDATE_EXCLUSIVE,
-        risk="Costs reads and WAL; an empty end of the file is given back under a short ACCESS EXCLUSIVE lock.",
-    )
+    return advise(Vacuum(schema=relation.schema, table=relation.name))
 
 
 def analyze(relation: Relation) -> Advice:
@@ -38,46 +42,18 @@ def rewrite(relation: Relation) -> Advice:
 
 def set_table_options(relation: Relation, options: dict[str, str]) -> Advice:
     """Set storage parameters; the undo restores what was there."""
-    wanted = ", ".join(f"{name} = {value}" for name, value in options.items())
-    before = {name: relation.option(name) for name in options}
-    back = ", ".join(f"{name} = {value}" for name, value in before.items() if value is not None)
-    gone = ", ".join(name for name, value in before.items() if value is None)
-    table = f"ALTER {_word(relation)} {relation.qualified}"
-    undo = [f"{table} SET ({back});"] if back else []
-    undo += [f"{table} RESET ({gone});"] if gone else []
-    return Advice(
-        title=f"Set {', '.join(options)} of {relation.qualified}",
-        sql=f"{table} SET ({wanted});",
-        undo_sql="\n".join(undo),
-        lock=Lock.SHARE_UPDATE_EXCLUSIVE,
-    )
+    pairs = tuple(f"{name}={value}" for name, value in options.items())
+    return _with_undo(SetAutovacuum(schema=relation.schema, table=relation.name, options=pairs), relation)
 
 
 def reset_table_options(relation: Relation, names: tuple[str, ...]) -> Advice:
     """Take storage parameters away; the undo sets them again.  TOAST options are named `toast.…`."""
-    table = f"ALTER {_word(relation)} {relation.qualified}"
-    held = {name: _option(relation, name) for name in names}
-    back = ", ".join(f"{name} = {value}" for name, value in held.items() if value is not None)
-    return Advice(
-        title=f"Reset {', '.join(names)} of {relation.qualified}",
-        sql=f"{table} RESET ({', '.join(names)});",
-        undo_sql=f"{table} SET ({back});" if back else None,
-        lock=Lock.SHARE_UPDATE_EXCLUSIVE,
-    )
+    return _with_undo(SetAutovacuum(schema=relation.schema, table=relation.name, reset=names), relation)
 
 
 def end_session(backend: Backend) -> Advice:
     """End one session, only if it is still the same one in the same transaction."""
-    same = [f"pid = {backend.pid}"]
-    if backend.backend_started_at is not None:
-        same.append(f"backend_start = '{backend.backend_started_at.isoformat()}'")
-    if backend.transaction_started_at is not None:
-        same.append(f"xact_start = '{backend.transaction_started_at.isoformat()}'")
-    return Advice(
-        title=f"End session {backend.pid}",
-        sql=f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {' AND '.join(same)};",
-        risk="Its open transaction is rolled back, and its client gets an error.",
-    )
+    return advise(EndSession.of(backend), title=f"End session {backend.pid}")
 
 
 def cancel_query(backend: Backend) -> Advice:
@@ -92,44 +68,23 @@ def cancel_query(backend: Backend) -> Advice:
     )
 
 
-def drop_slot(name: str) -> Advice:
-    """Drop a replication slot."""
-    return Advice(
-        title=f"Drop replication slot {name}",
-        sql=f"SELECT pg_drop_replication_slot({literal(name)});",
-        risk="Its reader, if it ever comes back, must be built again: nothing can continue from a dropped slot.",
-    )
+def drop_slot(slot: ReplicationSlot) -> Advice:
+    """Drop a replication slot, only if it still stands where it was seen."""
+    return advise(DropSlot(name=slot.name, restart_lsn=slot.restart_lsn, confirmed_flush_lsn=slot.confirmed_flush_lsn))
 
 
 def set_role_settings(role: str, values: dict[str, str], before: dict[str, str | None]) -> Advice:
     """Give a role settings for its new sessions; the undo restores what it had."""
-    undo = [
-        f"ALTER ROLE {quote(role)} RESET {name};"
-        if before.get(name) is None
-        else f"ALTER ROLE {quote(role)} SET {name} = {literal(str(before[name]))};"
-        for name in values
-    ]
-    return Advice(
-        title=f"Set {', '.join(values)} of role {quote(role)}",
-        sql="\n".join(f"ALTER ROLE {quote(role)} SET {name} = {literal(value)};" for name, value in values.items()),
-        undo_sql="\n".join(undo),
-        risk="Holds for new sessions only; a statement that needs longer on purpose must raise the limit itself.",
-    )
+    step = SetRoleSetting(role=role, settings=tuple(f"{name}={value}" for name, value in values.items()))
+    undo = step.undo_statements({"settings": _held(before)})
+    return replace(advise(step, title=f"Set {', '.join(values)} of role {quote(role)}"), undo_sql=_script(undo))
 
 
 def set_database_settings(database: str, values: dict[str, str], before: dict[str, str | None]) -> Advice:
     """Give a database settings for its new sessions; the undo restores what it had."""
-    where = f"ALTER DATABASE {quote(database)}"
-    undo = [
-        f"{where} RESET {name};" if before.get(name) is None else f"{where} SET {name} = {literal(str(before[name]))};"
-        for name in values
-    ]
-    return Advice(
-        title=f"Set {', '.join(values)} of database {quote(database)}",
-        sql="\n".join(f"{where} SET {name} = {literal(value)};" for name, value in values.items()),
-        undo_sql="\n".join(undo),
-        risk="Holds for new sessions only, of maintenance too; a role's own setting comes before it.",
-    )
+    step = SetDatabaseSetting(database=database, settings=tuple(f"{name}={value}" for name, value in values.items()))
+    undo = step.undo_statements({"settings": _held(before)})
+    return replace(advise(step, title=f"Set {', '.join(values)} of database {quote(database)}"), undo_sql=_script(undo))
 
 
 def set_system(setting: Setting, value: str) -> Advice:
@@ -146,12 +101,14 @@ def set_system(setting: Setting, value: str) -> Advice:
     )
 
 
-def _word(relation: Relation) -> str:
-    return "MATERIALIZED VIEW" if relation.kind == "m" else "TABLE"
+def _with_undo(step: SetAutovacuum, relation: Relation) -> Advice:
+    options = (*relation.options, *(f"toast.{option}" for option in relation.toast_options))
+    return replace(advise(step), undo_sql=_script(step.undo_statements({"options": options})))
 
 
-def _option(relation: Relation, name: str) -> str | None:
-    if not name.startswith("toast."):
-        return relation.option(name)
-    prefix = name.removeprefix("toast.") + "="
-    return next((o[len(prefix) :] for o in relation.toast_options if o.startswith(prefix)), None)
+def _held(before: dict[str, str | None]) -> tuple[str, ...]:
+    return tuple(f"{name}={value}" for name, value in before.items() if value is not None)
+
+
+def _script(statements: tuple[str, ...]) -> str:
+    return "\n".join(f"{statement};" for statement in statements)

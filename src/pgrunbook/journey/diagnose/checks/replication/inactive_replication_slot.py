@@ -83,7 +83,7 @@ def _finding(slot: ReplicationSlot, growth: float | None, limits: Limits) -> Fin
             "max_slot_wal_keep_size": slot.max_slot_wal_keep_size,
             "held_transactions": held,
         },
-        advice=(mending.drop_slot(slot.name),),
+        advice=(mending.drop_slot(slot),),
     )
 
 

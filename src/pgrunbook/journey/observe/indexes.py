@@ -14,8 +14,8 @@ class Index:
     """One index.  Its per-column tuples are parallel; where an expression stands, `columns` has '' and `attnums` 0.
 
     `ordering` is pg_index.indoption: bit 1 descending, bit 2 nulls first.  INCLUDE columns follow the `key_count` keys.
-    `expression_tree` and `predicate_tree` are node texts without locations and other traces of how they were typed: equal
-    trees are equal expressions.  `nulls_not_distinct` is known from 15 on.
+    `expression_tree` and `predicate_tree` are node texts without locations and other traces of how they were typed:
+    equal trees are equal expressions.  `nulls_not_distinct` is known from 15 on.
     """
 
     oid: int

@@ -11,11 +11,11 @@ Leads:   create_index
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pgrunbook.journey.diagnose.check import Check
+from pgrunbook.journey.diagnose.foreign_keys import serves
 from pgrunbook.journey.diagnose.index_advice import create_index, taken_names
 from pgrunbook.journey.diagnose.seen import Seen
 from pgrunbook.journey.diagnose.trees import TableTree, table_trees
@@ -24,9 +24,6 @@ from pgrunbook.journey.observe.indexes import INDEXES, Index
 from pgrunbook.journey.observe.relations import RELATIONS
 from pgrunbook.journey.observe.table_activity import TABLE_ACTIVITY
 from pgrunbook.model import Basis, Effect, Finding, Kind, Severity, Verdict
-
-# One column that is not NULL: what a foreign key looks for never is, so such a partial index serves it all the same.
-_NOT_NULL = re.compile(r"\{NULLTEST :arg \{VAR [^{}]*:varattno (\d+) [^{}]*\} :nulltesttype 1 [^{}]*\}\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,32 +62,6 @@ def is_served(key: Constraint, tree: TableTree, by_table: dict[int, list[Index]]
         and bool(below)
         and all(any(serves(index, key) for index in by_table.get(leaf.oid, ())) for leaf in below)
     )
-
-
-def serves(index: Index, key: Constraint) -> bool:
-    """Whether equality on all columns of the key can be looked up in this index."""
-    if not index.is_valid or not _covers_all_rows(index, key):
-        return False
-    wanted = dict(zip(key.columns, key.collation_oids, strict=True))
-    keys = dict(zip(index.key_columns, index.collation_oids, strict=False))
-    if index.access_method in {"btree", "gist"}:
-        leading: Iterable[str] = index.key_columns[: len(wanted)]
-    elif index.access_method in {"gin", "hash", "spgist"}:
-        leading = index.key_columns
-    else:
-        return False
-    return set(leading) >= set(wanted) and all(keys[name] == collation for name, collation in wanted.items())
-
-
-def _covers_all_rows(index: Index, key: Constraint) -> bool:
-    if index.predicate_tree is None:
-        return True
-    match = _NOT_NULL.match(index.predicate_tree)
-    return match is not None and _name_of(index, int(match[1])) in key.columns
-
-
-def _name_of(index: Index, attnum: int) -> str | None:
-    return next((name for number, name in zip(index.attnums, index.columns, strict=True) if number == attnum), None)
 
 
 def _finding(key: Constraint, tree: TableTree, limits: Limits, taken: dict[str, set[str]]) -> Finding:

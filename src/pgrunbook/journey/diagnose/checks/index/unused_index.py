@@ -15,17 +15,17 @@ Leads:   drop_index
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from pgrunbook.journey.diagnose.check import Check
-from pgrunbook.journey.diagnose.checks.index.unindexed_foreign_key import serves
+from pgrunbook.journey.diagnose.foreign_keys import serving_indexes
 from pgrunbook.journey.diagnose.index_advice import definitions, drop_index
 from pgrunbook.journey.diagnose.index_copies import keepers
 from pgrunbook.journey.diagnose.seen import Seen
 from pgrunbook.journey.diagnose.trees import IndexTree, TableTree, index_trees, roots, table_trees
-from pgrunbook.journey.observe.constraints import CONSTRAINTS, Constraint
+from pgrunbook.journey.observe.constraints import CONSTRAINTS
 from pgrunbook.journey.observe.counters import COUNTERS, Counters
 from pgrunbook.journey.observe.indexes import INDEX_DEFINITIONS, INDEX_USAGE, INDEXES, Index
 from pgrunbook.journey.observe.relations import RELATIONS
@@ -122,23 +122,11 @@ def _may_go(index: Index) -> bool:
 
 
 def _needed(seen: Seen) -> frozenset[int]:
-    """Indexes that alone serve a foreign key: a delete on the other side needs them, however rare it is."""
-    keys: dict[int, list[Constraint]] = {}
-    for key in seen.rows(CONSTRAINTS):
-        if key.kind == "f":
-            keys.setdefault(key.table_oid, []).append(key)
-    trees: Mapping[int, IndexTree] = seen.derived(index_trees)
-    by_key: dict[int, list[Index]] = {}
-    for index in seen.rows(INDEXES):
-        for key in keys.get(index.table_oid, ()):
-            if serves(index, key):
-                by_key.setdefault(key.oid, []).append(index)
-    return frozenset(
-        trees[index.oid].root.oid
-        for serving in by_key.values()
-        for index in serving
-        if all(not (trees[other.oid].scans or not _may_go(other)) for other in serving)
-    )
+    """Indexes that serve a foreign key which no index that is read or stays anyway serves: rare deletes need them."""
+    serving, trees = seen.derived(serving_indexes), seen.derived(index_trees)
+    kept = [oid for oid in serving if trees[oid].scans or not _may_go(trees[oid].root)]
+    served = frozenset(key for oid in kept for key in serving[oid])
+    return frozenset(oid for oid, keys in serving.items() if not keys <= served)
 
 
 def _can_tell(table: TableTree, counters: Counters, limits: Limits) -> bool:

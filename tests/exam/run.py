@@ -1,0 +1,157 @@
+"""Run the exam on one major and print a row a case, then `recall=… false_alarms=… abstention=…`.
+
+    python -m tests.exam.run [--major 18] [--only TEXT]
+
+Exit code 0 when recall ≥ 0.95, no false alarm, at most 2 notices on 40 decoys, abstention ≥ 0.95 and at most 2 % of the
+faults are answered Blind with full rights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import pkgutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tests.exam import cases
+from tests.exam.case import Decoy, Fault
+from tests.fix.server import Servers, satisfies
+
+from pgrunbook.journey.diagnose.engine import diagnose
+from pgrunbook.model import Finding, Severity
+from pgrunbook.model.diagnosis import Diagnosis
+
+RECALL_MIN = 0.95
+ABSTENTION_MIN = 0.95
+BLIND_FAULTS_MAX_RATIO = 0.02
+NOTICES_MAX_RATIO = 2 / 40
+
+
+@dataclass(slots=True)
+class Score:
+    """What is counted."""
+
+    faults: int = 0
+    found: int = 0
+    answered_blind: int = 0
+    decoys: int = 0
+    false_alarms: int = 0
+    notices: int = 0
+    blindfolded: int = 0
+    abstained: int = 0
+
+    @property
+    def recall(self) -> float:
+        """Share of the planted faults that were found."""
+        return self.found / self.faults if self.faults else 0.0
+
+    @property
+    def abstention(self) -> float:
+        """Share of the blindfolded cases that were answered Blind."""
+        return self.abstained / self.blindfolded if self.blindfolded else 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Whether every bar is reached."""
+        return (
+            self.recall >= RECALL_MIN
+            and self.false_alarms == 0
+            and self.abstention >= ABSTENTION_MIN
+            and self.notices <= NOTICES_MAX_RATIO * max(self.decoys, 40)
+            and self.answered_blind <= BLIND_FAULTS_MAX_RATIO * self.faults
+        )
+
+
+def all_cases() -> Iterator[Fault | Decoy]:
+    """Every case in tests/exam/cases/, by module and place."""
+    for info in sorted(pkgutil.iter_modules(cases.__path__), key=lambda i: i.name):
+        yield from importlib.import_module(f"{cases.__name__}.{info.name}").CASES
+
+
+def take(case: Fault | Decoy, servers: Servers, major: int, score: Score) -> str:
+    """One case on a fresh database; returns the row to print."""
+    with servers.fresh_database(major) as database:
+        database.execute(*case.sql)
+        with case.stage(database) if case.stage else contextlib.nullcontext() as staged:
+            seen = diagnose(database.dsn)
+            if isinstance(case, Decoy):
+                return _decoy(case, seen, score)
+            wanted = str(staged) if case.object == "?" else case.object
+            row = _fault(case, wanted, seen, score)
+            if case.blindfold is not None:
+                role = database.role("blindfolded", options=case.blindfold)
+                row += _blindfold(case, diagnose(database.dsn_as(role)), score)
+            return row
+
+
+def _fault(case: Fault, wanted: str, seen: Diagnosis, score: Score) -> str:
+    score.faults += 1
+    right = [f for f in seen.findings if _is(f, case, wanted)]
+    if right:
+        score.found += 1
+        return f"found     {case.check:32} {case.name}"
+    if any(b.check == case.check for b in seen.blind):
+        score.answered_blind += 1
+        reason = next(b.reason for b in seen.blind if b.check == case.check)
+        return f"BLIND     {case.check:32} {case.name}: {reason}"
+    near = [f"{f.check}/{f.severity.value}/{f.object}" for f in seen.findings if f.check == case.check]
+    return f"MISSED    {case.check:32} {case.name}: wanted {wanted}, got {near or 'nothing'}"
+
+
+def _is(finding: Finding, case: Fault, wanted: str) -> bool:
+    columns = finding.evidence.get("columns")
+    return (
+        finding.check == case.check
+        and finding.object == wanted
+        and finding.severity.value in case.severity
+        and (case.columns is None or columns == case.columns)
+    )
+
+
+def _decoy(case: Decoy, seen: Diagnosis, score: Score) -> str:
+    score.decoys += 1
+    alarms = [f for f in seen.findings if f.severity is not Severity.NOTICE]
+    score.notices += len(seen.findings) - len(alarms)
+    if alarms:
+        score.false_alarms += 1
+        return f"ALARM     {'':32} {case.name}: " + ", ".join(f"{f.check} {f.object}" for f in alarms)
+    noticed = ", ".join(f"{f.check} {f.object}" for f in seen.findings)
+    return f"quiet     {'':32} {case.name}" + (f" (notice: {noticed})" if noticed else "")
+
+
+def _blindfold(case: Fault, seen: Diagnosis, score: Score) -> str:
+    score.blindfolded += 1
+    if any(b.check == case.check for b in seen.blind):
+        score.abstained += 1
+        return "  [blindfolded: blind]"
+    return "  [blindfolded: NOT BLIND]"
+
+
+def main() -> int:
+    """Take every case; print rows and the score."""
+    parser = argparse.ArgumentParser(description="planted faults, decoys and blindfolds")
+    parser.add_argument("--major", type=int, default=18)
+    parser.add_argument("--only", default="", help="cases whose name or check contains this")
+    asked = parser.parse_args()
+    score = Score()
+    servers = Servers()
+    try:
+        for case in all_cases():
+            named = case.name + (case.check if isinstance(case, Fault) else "")
+            if asked.only in named and satisfies(asked.major, case.majors):
+                print(take(case, servers, asked.major, score), flush=True)
+    finally:
+        servers.stop()
+    print(
+        f"faults={score.faults} found={score.found} blind={score.answered_blind} decoys={score.decoys}"
+        f" notices={score.notices} blindfolded={score.blindfolded} major={asked.major}"
+    )
+    print(f"recall={score.recall:.3f} false_alarms={score.false_alarms} abstention={score.abstention:.3f}")
+    return 0 if score.passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

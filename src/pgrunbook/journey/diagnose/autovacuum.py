@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from pgrunbook.journey.diagnose.seen import Seen
 from pgrunbook.journey.diagnose.trees import TableTree, table_trees
+from pgrunbook.journey.observe.counters import COUNTERS
 from pgrunbook.journey.observe.relations import RELATIONS, Relation
 from pgrunbook.journey.observe.settings import SETTINGS, Setting, by_name
 from pgrunbook.journey.observe.table_activity import TABLE_ACTIVITY, TableActivity
@@ -77,6 +79,12 @@ def nap_s(seen: Seen) -> float:
     """The pause between two visits of autovacuum to one database."""
     naptime = by_name(seen.rows(SETTINGS)).get("autovacuum_naptime")
     return naptime.number if naptime is not None else 60.0
+
+
+def server_now(seen: Seen) -> datetime:
+    """The server's clock at the time of the observation; our own where nobody asked for COUNTERS."""
+    counters = seen.rows_or_none(COUNTERS)
+    return counters[0].now_at if counters else seen.at
 
 
 def says_false(value: str | None) -> bool:

@@ -25,6 +25,7 @@ from pgrunbook.journey.diagnose.autovacuum import (
     is_running,
     leaves_of,
     nap_s,
+    server_now,
     standby_blind,
     upkeep,
 )
@@ -32,6 +33,7 @@ from pgrunbook.journey.diagnose.check import Check
 from pgrunbook.journey.diagnose.horizon import Holder, holders
 from pgrunbook.journey.diagnose.seen import Seen
 from pgrunbook.journey.diagnose.trees import TableTree
+from pgrunbook.journey.observe.counters import COUNTERS
 from pgrunbook.journey.observe.prepared_transactions import PREPARED_TRANSACTIONS
 from pgrunbook.journey.observe.replication_slots import REPLICATION_SLOTS
 from pgrunbook.journey.observe.sessions import SESSIONS
@@ -89,7 +91,7 @@ def _is_tended(table: Upkeep, seen: Seen, limits: Limits, *, running: bool) -> b
     last = table.activity.last_autovacuum_at
     if not (running and table.is_enabled) or last is None:
         return False
-    return (seen.at - last).total_seconds() < limits.recent_naps * nap_s(seen)
+    return (server_now(seen) - last).total_seconds() < limits.recent_naps * nap_s(seen)
 
 
 def _holder(seen: Seen, limits: Limits) -> Holder | None:
@@ -132,7 +134,7 @@ def _finding(tree: TableTree, tables: tuple[Upkeep, ...], holder: Holder | None,
 
 CHECK = Check(
     needs=NEEDS,
-    likes=(SESSIONS, REPLICATION_SLOTS, PREPARED_TRANSACTIONS, VACUUM_PROGRESS),
+    likes=(COUNTERS, SESSIONS, REPLICATION_SLOTS, PREPARED_TRANSACTIONS, VACUUM_PROGRESS),
     judge=judge,
     limits=Limits(),
 )

@@ -24,12 +24,14 @@ from pgrunbook.journey.diagnose.autovacuum import (
     is_running,
     leaves_of,
     nap_s,
+    server_now,
     standby_blind,
     upkeep,
 )
 from pgrunbook.journey.diagnose.check import Check
 from pgrunbook.journey.diagnose.seen import Seen
 from pgrunbook.journey.diagnose.trees import TableTree
+from pgrunbook.journey.observe.counters import COUNTERS
 from pgrunbook.model import Finding, Kind, Severity, Verdict
 
 
@@ -39,8 +41,8 @@ class Limits:
 
     `min_rows`: a table that changed by less is planned well enough by its pages alone.  `trigger_factor` × its trigger
     is 15 % of a table with the default scale factor; `far_factor` finds large tables with a small one.
-    `modified_ratio` is the share below which estimates hardly move.  Where autovacuum analyzed within `recent_naps` of its naps, it is
-    at work (a table that grows quickly is past its trigger most of the time) and gets its next turn first.
+    `modified_ratio` is the share below which estimates hardly move.  Where autovacuum analyzed within `recent_naps` of
+    its naps, it is at work (a table that grows quickly is past its trigger most of the time) and gets its next turn.
     """
 
     min_rows: int = 1000
@@ -60,15 +62,15 @@ def judge(seen: Seen, limits: Limits) -> Iterator[Verdict]:
         table
         for table in seen.derived(upkeep)
         if table.relation.estimated_rows >= 0
-        and _is_past(table, limits)
+        and _is_past(table, seen, limits)
         and not (running and table.is_enabled and _is_tended(table, seen, limits))
     ]
     for tree, tables in by_tree(seen, faulty):
-        yield _finding(tree, tables)
+        yield _finding(tree, tables, round(sum(_changed_rows(table, seen, limits) for table in tables)))
 
 
-def _is_past(table: Upkeep, limits: Limits) -> bool:
-    changed = table.activity.modified_rows
+def _is_past(table: Upkeep, seen: Seen, limits: Limits) -> bool:
+    changed = _changed_rows(table, seen, limits)
     if changed < limits.min_rows:
         return False
     is_past = changed > limits.trigger_factor * table.analyze_trigger_rows
@@ -78,11 +80,27 @@ def _is_past(table: Upkeep, limits: Limits) -> bool:
 
 def _is_tended(table: Upkeep, seen: Seen, limits: Limits) -> bool:
     last = table.activity.last_autoanalyze_at
-    return last is not None and (seen.at - last).total_seconds() < limits.recent_naps * nap_s(seen)
+    return last is not None and (server_now(seen) - last).total_seconds() < limits.recent_naps * nap_s(seen)
 
 
-def _finding(tree: TableTree, tables: tuple[Upkeep, ...]) -> Finding:
-    changed = sum(table.activity.modified_rows for table in tables)
+def _changed_rows(table: Upkeep, seen: Seen, limits: Limits) -> float:
+    """The changes that ANALYZE cannot have seen.
+
+    A session hands in its counts once a second and at its end: rows loaded right before ANALYZE are counted after it,
+    as if they had come since.  Where it counted more rows than could then have been there, the difference is such rows.
+    Autovacuum corrects the count at its next visit, so older ones are believed (their rows may be older than counters).
+    """
+    counts = table.activity
+    last = counts.last_analyze_at
+    if last is None or (server_now(seen) - last).total_seconds() > limits.recent_naps * max(nap_s(seen), 60.0):
+        return counts.modified_rows
+    inserted_since = max(0, counts.modified_rows - counts.rows_updated - counts.rows_deleted)
+    there_before = counts.rows_inserted - counts.rows_deleted - inserted_since
+    seen_too_many = max(0.0, table.relation.estimated_rows - there_before)
+    return counts.modified_rows - min(float(inserted_since), seen_too_many)
+
+
+def _finding(tree: TableTree, tables: tuple[Upkeep, ...], changed: int) -> Finding:
     planned = sum(max(table.relation.estimated_rows, 0.0) for table in tables)
     analyzed = [
         at for table in tables for at in (table.activity.last_analyze_at, table.activity.last_autoanalyze_at) if at
@@ -105,4 +123,4 @@ def _finding(tree: TableTree, tables: tuple[Upkeep, ...]) -> Finding:
     )
 
 
-CHECK = Check(needs=NEEDS, judge=judge, limits=Limits())
+CHECK = Check(needs=NEEDS, likes=(COUNTERS,), judge=judge, limits=Limits())

@@ -231,13 +231,17 @@ class CreateIndex(Change):
             with stand_in(conn, self.schema, self.table) as table:
                 conn.execute(self._statement("", table).encode())
                 row = conn.execute(
-                    "select pg_catalog.pg_get_indexdef(c.oid) from pg_catalog.pg_class as c"
-                    " where c.relnamespace = pg_catalog.pg_my_temp_schema() and c.relname = %(name)s",
+                    "select pg_catalog.pg_get_indexdef(c.oid), c.relnamespace::pg_catalog.regnamespace::text"
+                    " from pg_catalog.pg_class as c where c.relnamespace = pg_catalog.pg_my_temp_schema() and c.relname = %(name)s",
                     {"name": self.index},
                 ).fetchone()
         except psycopg.ProgrammingError as exc:
             raise Refused(f"the server does not accept the definition of {self.object[1]}: {first_line(exc)}") from exc
-        return self._tail(str(row[0]), f"pg_temp.{quote(self.table)}") if row else None
+        if row is None:
+            return None
+        places = ("pg_temp", str(row[1]))  # before 15 the schema is printed by its real name
+        tails = (self._tail(str(row[0]), f"{place}.{quote(self.table)}") for place in places)
+        return next((tail for tail in tails if tail is not None), None)
 
     def _tail(self, definition: str, table: str) -> str | None:
         """What follows the table's name in a printed definition; None when the part before it is another."""

@@ -1,0 +1,362 @@
+"""From the workload to a set of indexes: the best for each access, merged where one serves several.
+
+Shared by the check for missing indexes and by the index advisor.  No server is asked; every figure is an estimate from
+ANALYZE's statistics and the counters of pg_stat_statements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from pgrunbook.journey.workload.access import Access, Operation, Predicate, Writing
+from pgrunbook.journey.workload.candidate import Candidate
+from pgrunbook.journey.workload.demand import Asked, Workload
+from pgrunbook.journey.workload.estimate import Estimate, Reading, branch_access
+from pgrunbook.journey.workload.facts import Facts, TableFacts
+from pgrunbook.journey.workload.paths import is_leakproof
+from pgrunbook.journey.workload.proposals import Extensions, proposals, without_nulls
+from pgrunbook.journey.workload.serving import candidate_path, joint_keys, widest_class
+from pgrunbook.journey.workload.upkeep import write_cost_ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thresholds:
+    """When an index is worth proposing.
+
+    `rows_min`, `pages_min`: smaller tables are read whole faster than an index is looked into.
+    `busy_rows`: up to so many rows, only statements that take `busy_total_ms` in all count.
+    `calls_min`: what runs more rarely is no workload.
+    `gain_min`: how many times cheaper a call must become.
+    `spared_rows_min`: rows that a call no longer reads.
+    `scan_share_min`: of the blocks that the present way to the rows should read, the share that a call really reads.
+    `saved_ms_min`: in all; below it, a measurement is noise.
+    `load_ratio_min`: of the time since the counters began, the share that is saved.
+    """
+
+    rows_min: int = 1000
+    pages_min: int = 8
+    busy_rows: int = 10_000
+    busy_total_ms: float = 1000.0
+    calls_min: int = 10
+    gain_min: float = 5.0
+    spared_rows_min: int = 1000
+    scan_share_min: float = 0.2
+    saved_ms_min: float = 20.0
+    load_ratio_min: float = 0.00001
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """One access of one statement that a candidate would serve, and what it saves there."""
+
+    asked: Asked
+    access: Access
+    estimate: Estimate
+    rows_now: float
+    rows_after: float
+    cost_now: float
+    cost_after: float
+    saved_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declined:
+    """What got no index, and why.  `columns` may be expressions."""
+
+    table: str
+    columns: tuple[str, ...]
+    reason: str
+    queryids: tuple[int, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class Chosen:
+    """A candidate and everything that it serves."""
+
+    candidate: Candidate
+    uses: list[Use] = field(default_factory=list)
+    write_cost_ms: float = 0.0
+
+    @property
+    def saved_ms(self) -> float:
+        """Time saved in all, before writes are paid for."""
+        return sum(use.saved_ms for use in self.uses)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What was chosen, what was declined, and tables that could not be judged for want of statistics (by OID)."""
+
+    chosen: tuple[Chosen, ...]
+    declined: tuple[Declined, ...]
+    hidden: dict[int, tuple[str, ...]]
+    unanalyzed: dict[int, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Option:
+    """The best way to serve one access: one index, or one for each branch of an OR."""
+
+    candidates: tuple[Candidate, ...]
+    use: Use
+
+
+def choose(
+    workload: Workload,
+    facts: Facts,
+    extensions: Extensions,
+    *,
+    thresholds: Thresholds,
+    max_width: int = 3,
+    counted_s: float | None = None,
+) -> Choice:
+    """Choose indexes for a workload; `counted_s` is how long its counters have been counting."""
+    chooser = _Chooser(facts, extensions, thresholds, max_width)
+    options = [option for asked in workload.asked for option in chooser.options(asked)]
+    chosen: list[Chosen] = []
+    for option in sorted(options, key=lambda o: -o.use.saved_ms):
+        for candidate in option.candidates:
+            chooser.place(candidate, option.use, chosen)
+    kept = [c for c in chosen if chooser.is_worth_it(c, workload, counted_s)]
+    for c in kept:
+        table = facts.of(c.candidate.table_oid)
+        c.candidate = without_nulls(c.candidate, table, [use.access for use in c.uses])
+    return Choice(
+        chosen=tuple(sorted(kept, key=lambda c: -c.saved_ms)),
+        declined=tuple(dict.fromkeys(chooser.declined)),
+        hidden=chooser.hidden,
+        unanalyzed=chooser.unanalyzed,
+    )
+
+
+class _Chooser:
+    def __init__(self, facts: Facts, extensions: Extensions, thresholds: Thresholds, max_width: int) -> None:
+        self._facts = facts
+        self._extensions = extensions
+        self._limits = thresholds
+        self._max_width = max_width
+        self.declined: list[Declined] = []
+        self.hidden: dict[int, tuple[str, ...]] = {}
+        self.unanalyzed: dict[int, tuple[str, ...]] = {}
+
+    def options(self, asked: Asked) -> Iterator[_Option]:
+        """The best option for each access of a statement that is worth one."""
+        if asked.calls < self._limits.calls_min:
+            return
+        estimate = Estimate(asked, self._facts.of)
+        for access in asked.accesses.accesses:
+            if access.write is not None and access.write.kind is Writing.INSERT:
+                continue
+            table = estimate.facts(access)
+            if self._is_too_small(asked, access, table):
+                continue
+            now = estimate.now(access)
+            if not self._is_scanned(asked, table, now) or not self._is_known(access, table):
+                continue
+            option = self._best(asked, access, estimate, now)
+            if option is not None:
+                yield option
+            else:
+                self._explain(asked, access, table)
+
+    def _is_too_small(self, asked: Asked, access: Access, table: TableFacts) -> bool:
+        limits = self._limits
+        relation = table.table.relation
+        if relation.kind not in {"r", "p", "m"} or relation.of_extension:
+            return True
+        if table.rows < limits.rows_min or 0 < table.pages < limits.pages_min:
+            return bool(access)
+        return table.rows < limits.busy_rows and asked.queryid != 0 and asked.total_ms < limits.busy_total_ms
+
+    def _is_scanned(self, asked: Asked, table: TableFacts, now: Reading) -> bool:
+        """Whether a call reads about as much as the present way to the rows should; counters tell, if there are any."""
+        if now.rows < self._limits.spared_rows_min:
+            return False
+        expected = table.scan_pages if now.rows >= table.rows else min(table.pages, now.rows)
+        return asked.queryid == 0 or asked.blocks_per_call >= self._limits.scan_share_min * expected
+
+    def _is_known(self, access: Access, table: TableFacts) -> bool:
+        """Whether the statistics of the columns asked for are there; where not, remember why."""
+        wanted = list(
+            dict.fromkeys(c for p in access.predicates if p.operation is not Operation.OTHER for c in p.key.columns)
+        )
+        hidden, missing = table.hidden(wanted), table.unanalyzed(wanted)
+        if hidden:
+            self.hidden[table.table.oid] = tuple(dict.fromkeys(self.hidden.get(table.table.oid, ()) + hidden))
+        if missing:
+            self.unanalyzed[table.table.oid] = tuple(dict.fromkeys(self.unanalyzed.get(table.table.oid, ()) + missing))
+        return not hidden and not missing
+
+    def _best(self, asked: Asked, access: Access, estimate: Estimate, now: Reading) -> _Option | None:
+        """The cheapest option; among those about as cheap, the one with fewest keys."""
+        table = estimate.facts(access)
+        found: list[tuple[tuple[Candidate, ...], Reading]] = []
+        for candidate in proposals(access, table, self._extensions, max_width=self._max_width):
+            reading = self._with(candidate, access, estimate)
+            if reading is not None:
+                found.append(((candidate,), reading))
+        found += self._by_branches(access, estimate, table)
+        worth = [
+            (candidates, reading)
+            for candidates, reading in found
+            if reading.cost * self._limits.gain_min <= now.cost
+            and now.rows - reading.rows >= self._limits.spared_rows_min * 0.5
+        ]
+        if not worth:
+            return None
+        least = min(reading.cost for _, reading in worth)
+        near = [pair for pair in worth if pair[1].cost <= 2 * least + 40]
+        candidates, reading = min(near, key=lambda pair: (sum(len(c.keys) for c in pair[0]), pair[1].cost))
+        return _Option(candidates=candidates, use=self._use(asked, access, estimate, now, reading))
+
+    def _by_branches(
+        self, access: Access, estimate: Estimate, table: TableFacts
+    ) -> Iterator[tuple[tuple[Candidate, ...], Reading]]:
+        """An OR needs an index for each of its branches: those that exist, and new ones for the rest."""
+        for group in access.alternatives:
+            candidates: list[Candidate] = []
+            rows = cost = 0.0
+            for branch in group:
+                reading = estimate.branch_now(access, branch)
+                if reading is None or reading.cost > table.rows / self._limits.gain_min:
+                    candidate, reading = self._best_branch(branch_access(access, branch), estimate, table)
+                    if candidate is None or reading is None:
+                        break
+                    candidates.append(candidate)
+                rows, cost = rows + reading.rows, cost + reading.cost
+            else:
+                if candidates:
+                    yield tuple(dict.fromkeys(candidates)), Reading(rows=rows, cost=cost)
+
+    def _best_branch(
+        self, alone: Access, estimate: Estimate, table: TableFacts
+    ) -> tuple[Candidate | None, Reading | None]:
+        found = [
+            (candidate, reading)
+            for candidate in proposals(alone, table, self._extensions, max_width=self._max_width)
+            if (reading := self._with(candidate, alone, estimate)) is not None
+        ]
+        if not found:
+            return None, None
+        least = min(reading.cost for _, reading in found)
+        near = [pair for pair in found if pair[1].cost <= 2 * least + 40]
+        return min(near, key=lambda pair: (len(pair[0].keys), pair[1].cost))
+
+    def _with(self, candidate: Candidate, access: Access, estimate: Estimate) -> Reading | None:
+        """What the access would read with the candidate."""
+        return estimate.by(access, candidate_path(candidate, access, estimate.facts(access)))
+
+    def _use(self, asked: Asked, access: Access, estimate: Estimate, now: Reading, after: Reading) -> Use:
+        table = estimate.facts(access)
+        expected = table.scan_pages if now.rows >= table.rows else min(table.pages, now.rows)
+        part = min(1.0, expected / asked.blocks_per_call) if asked.blocks_per_call > 0 else 1.0
+        return Use(
+            asked=asked,
+            access=access,
+            estimate=estimate,
+            rows_now=now.rows,
+            rows_after=after.rows,
+            cost_now=now.cost,
+            cost_after=after.cost,
+            saved_ms=asked.total_ms * part * max(0.0, 1 - after.cost / now.cost),
+        )
+
+    def place(self, candidate: Candidate, use: Use, chosen: list[Chosen]) -> None:
+        """Let an index that is chosen already serve, widen one so that it serves both, or choose this one too."""
+        same_table = [c for c in chosen if c.candidate.table_oid == candidate.table_oid]
+        for held in same_table:
+            if self._serves(held.candidate, use):
+                held.uses.append(use)
+                return
+        for held in same_table:
+            merged = self._merged(held, candidate, use)
+            if merged is not None:
+                held.candidate = merged
+                held.uses.append(use)
+                return
+        if any(held.candidate.leading == candidate.leading and not candidate.where for held in same_table):
+            self.declined.append(
+                Declined(
+                    table=self._facts.of(candidate.table_oid).qualified,
+                    columns=candidate.columns,
+                    reason="a chosen index leads with the same column already",
+                    queryids=(use.asked.queryid,),
+                )
+            )
+            return
+        chosen.append(Chosen(candidate=candidate, uses=[use]))
+
+    def _serves(self, candidate: Candidate, use: Use) -> bool:
+        """Whether a candidate serves a use about as well as the one that was made for it."""
+        reading = self._with(candidate, use.access, use.estimate)
+        branches = [
+            self._with(candidate, branch_access(use.access, b), use.estimate)
+            for g in use.access.alternatives
+            for b in g
+        ]
+        found = [r for r in (reading, *branches) if r is not None]
+        return any(r.cost <= max(3 * use.cost_after, use.cost_after + 400) for r in found)
+
+    def _merged(self, held: Chosen, candidate: Candidate, use: Use) -> Candidate | None:
+        """One index for both, if both are served by it about as well."""
+        first = held.candidate
+        if first.method != candidate.method:
+            return None
+        if first.method != "btree":
+            return widest_class(first, candidate)
+        where = first.where if first.where == candidate.where else ()
+        for keys in joint_keys(first, candidate, self._max_width):
+            merged = replace(first, equal=keys[0], tail=keys[1], where=where)
+            if all(self._serves(merged, each) for each in (*held.uses, use)):
+                return merged
+        return None
+
+    def is_worth_it(self, chosen: Chosen, workload: Workload, counted_s: float | None) -> bool:
+        """Whether it saves enough, writes paid for."""
+        limits, table = self._limits, self._facts.of(chosen.candidate.table_oid)
+        chosen.write_cost_ms = write_cost_ms(chosen.candidate, workload, self._facts)
+        is_timed = any(use.asked.queryid != 0 for use in chosen.uses)
+        reason = ""
+        if is_timed and chosen.saved_ms < limits.saved_ms_min:
+            reason = "the statements take too little time in all"
+        elif is_timed and counted_s is not None and chosen.saved_ms < counted_s * 1000 * limits.load_ratio_min:
+            reason = "the statements take too small a share of the time"
+        elif chosen.write_cost_ms > chosen.saved_ms:
+            reason = "keeping it up to date would cost more than it saves"
+        if reason:
+            ids = tuple(dict.fromkeys(use.asked.queryid for use in chosen.uses))
+            self.declined.append(
+                Declined(table=table.qualified, columns=chosen.candidate.columns, reason=reason, queryids=ids)
+            )
+        return not reason
+
+    def _explain(self, asked: Asked, access: Access, table: TableFacts) -> None:
+        """Say why a table that is read whole gets no index for this statement."""
+        for p in access.predicates:
+            reason = _refusal(p, access, table)
+            if reason:
+                self.declined.append(
+                    Declined(
+                        table=table.qualified,
+                        columns=(p.key.sql,) if p.key.sql else p.key.columns,
+                        reason=reason,
+                        queryids=(asked.queryid,),
+                    )
+                )
+
+
+def _refusal(predicate: Predicate, access: Access, table: TableFacts) -> str:
+    if predicate.operation is Operation.ELEMENT:
+        return f"no index answers value = ANY({predicate.key.sql}); {predicate.key.sql} @> ARRAY[value] can be answered"
+    if predicate.operation is Operation.OTHER:
+        return ""
+    if predicate.key.refusal:
+        return predicate.key.refusal
+    if not predicate.key.is_known:
+        return "a constant in the expression is hidden by pg_stat_statements"
+    if access.is_secured and not is_leakproof(predicate, table.table):
+        return "row security lets only leakproof operators into an index scan, and this one is not"
+    if predicate.operation in {Operation.IS_TRUE, Operation.IS_FALSE, Operation.IS_NULL}:
+        return "the condition keeps too many rows, and as a key it would store a constant"
+    return "the condition keeps too many rows for an index to be faster"

@@ -1,0 +1,172 @@
+"""The workload: statements of pg_stat_statements (or of a file) with what they cost and what they ask of each table."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pgrunbook.journey.observe.policies import POLICIES, Policy
+from pgrunbook.journey.observe.roles import ROLES, Role
+from pgrunbook.journey.observe.statements import STATEMENTS, Statement
+from pgrunbook.journey.workload.access import Accesses
+from pgrunbook.journey.workload.catalog import Catalog, Table
+from pgrunbook.journey.workload.walk import accesses_of
+from pgrunbook.model import NotRead, Question, Snapshot
+from pgrunbook.pg.parse import ParseFailed, Parser, Tree
+
+_Row = TypeVar("_Row")
+
+MAX_STATEMENTS = 1500  # parsed at most, dearest first: about a millisecond each
+# The server's own look-ups for foreign keys; they are the business of the foreign key, not of a statement.
+_BY_FOREIGN_KEY = re.compile(r"\bONLY\b.*OPERATOR\(pg_catalog\.=\)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One statement of one role with its cost and its accesses.  `queryid` is 0 for a statement from a file."""
+
+    queryid: int
+    role: str | None
+    query: str
+    calls: int
+    total_ms: float
+    rows: int
+    blocks: int
+    accesses: Accesses
+
+    @property
+    def mean_ms(self) -> float:
+        """Time of one call."""
+        return self.total_ms / max(self.calls, 1)
+
+    @property
+    def rows_per_call(self) -> float:
+        """Rows that one call returned or wrote."""
+        return self.rows / max(self.calls, 1)
+
+    @property
+    def blocks_per_call(self) -> float:
+        """Blocks that one call read from or found in shared buffers."""
+        return self.blocks / max(self.calls, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """Every statement that could be read; how many could not, and how many were too cheap to be looked at."""
+
+    asked: tuple[Asked, ...]
+    total_ms: float
+    unparsed: int = 0
+    unread: int = 0
+
+
+def workload_of(
+    snapshot: Snapshot, parser: Parser, catalog: Catalog, *, calls_min: int = 1, statements_max: int = MAX_STATEMENTS
+) -> Workload:
+    """Read pg_stat_statements, dearest statements first.  Raises NotRead when it has no answer."""
+    rows = [row for row in snapshot.rows(STATEMENTS) if _is_application(row)]
+    chosen = [row for row in rows if row.calls >= calls_min]
+    rules = Rules(snapshot, parser)
+    asked, unparsed = [], 0
+    for row in chosen[:statements_max]:
+        try:
+            tree = parser.statement(row.query)
+        except ParseFailed:
+            unparsed += 1
+            continue
+        found = accesses_of(tree, catalog, rules.for_role(row.role))
+        if found.accesses:
+            asked.append(_asked(row, found))
+    return Workload(
+        asked=tuple(asked),
+        total_ms=sum(row.total_exec_ms for row in rows),
+        unparsed=unparsed,
+        unread=len(rows) - min(len(chosen), statements_max),
+    )
+
+
+def _is_application(row: Statement) -> bool:
+    if row.is_ours or row.is_utility:
+        return False
+    return row.toplevel or _BY_FOREIGN_KEY.search(row.query) is None
+
+
+def _asked(row: Statement, accesses: Accesses) -> Asked:
+    return Asked(
+        queryid=row.queryid,
+        role=row.role,
+        query=row.query,
+        calls=row.calls,
+        total_ms=row.total_exec_ms,
+        rows=row.rows,
+        blocks=row.shared_hit_blocks + row.shared_read_blocks,
+        accesses=accesses,
+    )
+
+
+class Rules:
+    """Row security: which conditions a table has for whoever runs a statement."""
+
+    def __init__(self, snapshot: Snapshot, parser: Parser) -> None:
+        self._parser = parser
+        self._policies: dict[int, list[Policy]] = defaultdict(list)
+        for policy in _optional(snapshot, POLICIES):
+            self._policies[policy.table_oid].append(policy)
+        self._roles: Mapping[str, Role] = {role.name: role for role in _optional(snapshot, ROLES)}
+        self._trees: dict[str, Tree | None] = {}
+
+    def for_role(self, name: str | None) -> Callable[[Table], Sequence[Tree]]:
+        """The conditions of a table for this role, joined by AND; none when row security does not apply to it."""
+        role = self._roles.get(name) if name is not None else None
+        if name is None or (role is not None and (role.is_superuser or role.bypasses_rls)):
+            return lambda _: ()
+        groups = self._groups_of(name)
+        return lambda table: self._conditions(table, groups)
+
+    def _conditions(self, table: Table, groups: frozenset[str]) -> Sequence[Tree]:
+        relation = table.relation
+        if not relation.row_security or (relation.owner in groups and not relation.force_row_security):
+            return ()
+        mine = [
+            policy
+            for policy in self._policies[relation.oid]
+            if policy.command in {"select", "all"} and (groups | {"public"}) & set(policy.roles)
+        ]
+        permissive = [self._tree(p.using_expression) for p in mine if p.is_permissive]
+        restrictive = [self._tree(p.using_expression) for p in mine if not p.is_permissive]
+        conditions = [tree for tree in restrictive if tree is not None]
+        known = [tree for tree in permissive if tree is not None]
+        if known and len(known) == len(permissive):
+            conditions.append(known[0] if len(known) == 1 else {"bool_expr": {"boolop": "OR_EXPR", "args": known}})
+        return conditions
+
+    def _tree(self, text: str | None) -> Tree | None:
+        if text is None:
+            return None
+        if text not in self._trees:
+            try:
+                self._trees[text] = self._parser.expression(text)
+            except ParseFailed:
+                self._trees[text] = None
+        return self._trees[text]
+
+    def _groups_of(self, name: str) -> frozenset[str]:
+        """The role and every group that it belongs to, directly or not."""
+        found, waiting = {name}, [name]
+        while waiting:
+            role = self._roles.get(waiting.pop())
+            for group in role.member_of if role is not None else ():
+                if group not in found:
+                    found.add(group)
+                    waiting.append(group)
+        return frozenset(found)
+
+
+def _optional(snapshot: Snapshot, question: Question[_Row]) -> Iterable[_Row]:
+    try:
+        return snapshot.rows(question)
+    except NotRead:
+        return ()

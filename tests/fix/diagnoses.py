@@ -150,8 +150,8 @@ def _held_transaction() -> Finding:
         kind=Kind.SESSION,
         object="48211",
         title="A session sits in an open transaction and does nothing",
-        detail="Session 48211 of billing-worker has been idle in transaction for 47 min; 9,100,000 dead rows in 3 tables"
-        " cannot be removed, and 2 sessions wait behind it.",
+        detail="Session 48211 of billing-worker has been idle in transaction for 47 min; 9,100,000 dead rows in 3"
+        " tables cannot be removed, and 2 sessions wait behind it.",
         evidence={"application": "billing-worker", "idle_age_s": 2820.0, "held_rows": 9_100_000, "waiting_sessions": 2},
         advice=(
             Advice(
@@ -195,7 +195,7 @@ def _policy() -> Finding:
         kind=Kind.POLICY,
         object='public.documents."Owners may read"',
         title="Policy asks who is calling once for every row",
-        detail="auth.uid() stands bare in the policy: it is called once for each of 120,000 rows that a query looks at.",
+        detail="auth.uid() stands bare in the policy: called once for each of 120,000 rows that a query looks at.",
         evidence={"functions": ("auth.uid()",), "estimated_rows": 120_000.0},
         effect=Effect(basis=Basis.ESTIMATED, figures={"mean_before_ms": 211.0, "mean_after_ms": 5.0}),
         advice=(

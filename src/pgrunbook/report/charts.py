@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pgrunbook.report.markup import Content, Markup, tag
-from pgrunbook.report.words import duration, number
+from pgrunbook.report.words import number
 
 STRETCH = 1000  # units of the stretched plot in both directions
-TOP, BOTTOM = 34, 26  # pixels above the plot for marks, below it for times
-MARK_APART_RATIO = 0.045  # marks nearer than this stand in different rows
-MARK_ROWS = 2
+TOP, TOP_WITH_MARKS, BOTTOM = 10, 58, 26  # pixels above the plot, below it for times
+MARK_APART_RATIO = 0.06  # marks nearer than this stand in different rows
+MARK_ROWS = 3
+WIDE_PX, PHONE_PX, LETTER_PX = 880, 270, 8  # widths of a plot and of a letter: what fits where
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +82,17 @@ def log_ticks(low: float, high: float) -> tuple[float, ...]:
     return tuple(10.0**k for k in range(first, last + 1))
 
 
+def clock(seconds: float) -> str:
+    """Time since the start, short enough for an axis.
+
+    >>> clock(0), clock(95), clock(3725)
+    ('0:00', '1:35', '1:02:05')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Scale:
     """Values to 0 (bottom) … 1 (top)."""
@@ -107,7 +119,7 @@ def line_chart(
     *,
     title: str,
     y_text: Callable[[float], str] = number,
-    x_text: Callable[[float], str] = duration,
+    x_text: Callable[[float], str] = clock,
     target: tuple[float, str] | None = None,
     marks: Sequence[Mark] = (),
     bands: Sequence[Band] = (),
@@ -120,6 +132,7 @@ def line_chart(
     if len(set(xs)) < 2 or not ys:
         return tag("p", f"{title}: too few points to draw.", class_="empty")
     scale = _Scale.of([*ys, *([target[0]] if target else [])], logarithmic=logarithmic)
+    top = TOP_WITH_MARKS if marks else TOP
     low, high = min(xs), max(xs)
 
     def place(x: float) -> float:
@@ -127,15 +140,15 @@ def line_chart(
 
     drawing = tag(
         "svg",
-        _bands(bands, place, plot_px),
-        _grid(scale, y_text, plot_px),
-        _times(low, high, x_text, plot_px),
-        _lines(series, place, scale, plot_px),
-        _target(target, scale, plot_px),
-        _marks(marks, place, plot_px),
+        _bands(bands, place, top, plot_px),
+        _grid(scale, y_text, top, plot_px),
+        _times(low, high, x_text, top + plot_px),
+        _lines(series, place, scale, top, plot_px),
+        _target(target, scale, top, plot_px),
+        _marks(marks, place, top + plot_px),
         class_="plot",
         width="100%",
-        height=TOP + plot_px + BOTTOM,
+        height=top + plot_px + BOTTOM,
         role="img",
         aria_label=title,
     )
@@ -146,7 +159,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:.2f}%"
 
 
-def _bands(bands: Sequence[Band], place: Callable[[float], float], plot_px: int) -> list[Markup]:
+def _bands(bands: Sequence[Band], place: Callable[[float], float], top: int, plot_px: int) -> list[Markup]:
     drawn = []
     for index, band in enumerate(bands):
         start, end = max(0.0, place(band.start)), min(1.0, place(band.end))
@@ -158,35 +171,37 @@ def _bands(bands: Sequence[Band], place: Callable[[float], float], plot_px: int)
                 tag("title", band.label),
                 x=_percent(start),
                 width=_percent(end - start),
-                y=TOP,
+                y=top,
                 height=plot_px,
                 class_=f"band b{index % 2}",
             )
         )
-        if end - start >= 0.11:
+        wanted_px = LETTER_PX * len(band.label)
+        if (end - start) * WIDE_PX >= wanted_px:
+            narrow = " narrow" if (end - start) * PHONE_PX < wanted_px else ""
             drawn.append(
                 tag(
                     "text",
                     band.label,
                     x=_percent((start + end) / 2),
-                    y=TOP + 16,
+                    y=top + 16,
                     text_anchor="middle",
-                    class_="band-label",
+                    class_=f"band-label{narrow}",
                 )
             )
     return drawn
 
 
-def _grid(scale: _Scale, y_text: Callable[[float], str], plot_px: int) -> list[Markup]:
+def _grid(scale: _Scale, y_text: Callable[[float], str], top: int, plot_px: int) -> list[Markup]:
     drawn = []
     for tick in scale.ticks:
-        y = round(TOP + (1 - scale.share(tick)) * plot_px, 1)
+        y = round(top + (1 - scale.share(tick)) * plot_px, 1)
         drawn.append(tag("line", x1="0", x2="100%", y1=y, y2=y, class_="grid"))
         drawn.append(tag("text", y_text(tick), x=-8, y=y + 4, text_anchor="end", class_="tick"))
     return drawn
 
 
-def _times(low: float, high: float, x_text: Callable[[float], str], plot_px: int) -> list[Markup]:
+def _times(low: float, high: float, x_text: Callable[[float], str], bottom: int) -> list[Markup]:
     shares = (0.0, 0.25, 0.5, 0.75, 1.0)
     anchors = ("start", "middle", "middle", "middle", "end")
     return [
@@ -194,15 +209,15 @@ def _times(low: float, high: float, x_text: Callable[[float], str], plot_px: int
             "text",
             x_text(low + share * (high - low)),
             x=_percent(share),
-            y=TOP + plot_px + 18,
+            y=bottom + 18,
             text_anchor=anchor,
-            class_="tick",
+            class_="tick narrow" if share in {0.25, 0.75} else "tick",
         )
         for share, anchor in zip(shares, anchors, strict=True)
     ]
 
 
-def _lines(series: Sequence[Series], place: Callable[[float], float], scale: _Scale, plot_px: int) -> Markup:
+def _lines(series: Sequence[Series], place: Callable[[float], float], scale: _Scale, top: int, plot_px: int) -> Markup:
     paths = []
     for index, one in enumerate(series):
         runs = _runs(one, place, scale)
@@ -213,7 +228,7 @@ def _lines(series: Sequence[Series], place: Callable[[float], float], scale: _Sc
     return tag(
         "svg",
         paths,
-        y=TOP,
+        y=top,
         width="100%",
         height=plot_px,
         viewBox=f"0 0 {STRETCH} {STRETCH}",
@@ -243,17 +258,17 @@ def _area(points: Sequence[tuple[float, float]]) -> str:
     return f"{_path(points)}L{points[-1][0]:.1f},{STRETCH}L{points[0][0]:.1f},{STRETCH}Z"
 
 
-def _target(target: tuple[float, str] | None, scale: _Scale, plot_px: int) -> list[Markup]:
+def _target(target: tuple[float, str] | None, scale: _Scale, top: int, plot_px: int) -> list[Markup]:
     if target is None:
         return []
-    y = round(TOP + (1 - scale.share(target[0])) * plot_px, 1)
+    y = round(top + (1 - scale.share(target[0])) * plot_px, 1)
     return [
         tag("line", x1="0", x2="100%", y1=y, y2=y, class_="target"),
         tag("text", target[1], x="100%", dx=-4, y=y - 6, text_anchor="end", class_="target-label"),
     ]
 
 
-def _marks(marks: Sequence[Mark], place: Callable[[float], float], plot_px: int) -> list[Markup]:
+def _marks(marks: Sequence[Mark], place: Callable[[float], float], bottom: int) -> list[Markup]:
     drawn = []
     last_in_row = [-math.inf] * MARK_ROWS
     for mark in sorted(marks, key=lambda one: one.x):
@@ -268,7 +283,7 @@ def _marks(marks: Sequence[Mark], place: Callable[[float], float], plot_px: int)
             tag(
                 "g",
                 tag("title", mark.title),
-                tag("line", x1=x, x2=x, y1=y, y2=TOP + plot_px),
+                tag("line", x1=x, x2=x, y1=y, y2=bottom),
                 tag("circle", cx=x, cy=y, r=8),
                 tag("text", mark.label, x=x, y=y + 4, text_anchor="middle"),
                 class_=f"mark {mark.kind}",

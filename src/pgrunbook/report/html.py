@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pgrunbook import __version__
 from pgrunbook.model import Advice, Finding, Lock, ServerRole, Service, Severity
@@ -103,12 +103,13 @@ def findings(diagnosis: Diagnosis, *, heading: str = "Findings") -> Content:
     full = diagnosis.findings[:IN_FULL_MAX]
     return [
         tag("h2", heading),
-        _table(diagnosis.findings, ids, linked=len(full)),
+        findings_table(diagnosis.findings, ids, linked=len(full)),
         [_card(finding, ids[finding.fingerprint]) for finding in full],
     ]
 
 
-def _table(found: Sequence[Finding], ids: dict[str, str], *, linked: int) -> Markup:
+def findings_table(found: Sequence[Finding], ids: Mapping[str, str], *, linked: int = 0) -> Markup:
+    """One line a finding; the first `linked` lead to their cards."""
     rows = []
     for number, finding in enumerate(found[:LINES_MAX]):
         title: Content = finding.title

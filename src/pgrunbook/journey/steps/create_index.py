@@ -232,7 +232,8 @@ class CreateIndex(Change):
                 conn.execute(self._statement("", table).encode())
                 row = conn.execute(
                     "select pg_catalog.pg_get_indexdef(c.oid), c.relnamespace::pg_catalog.regnamespace::text"
-                    " from pg_catalog.pg_class as c where c.relnamespace = pg_catalog.pg_my_temp_schema() and c.relname = %(name)s",
+                    " from pg_catalog.pg_class as c"
+                    " where c.relnamespace = pg_catalog.pg_my_temp_schema() and c.relname = %(name)s",
                     {"name": self.index},
                 ).fetchone()
         except psycopg.ProgrammingError as exc:

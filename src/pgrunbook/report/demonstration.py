@@ -360,7 +360,7 @@ def _notes(result: DemoResult) -> Content:
 def _terminal_table(result: DemoResult) -> Table:
     sick = result.phase("sick")
     table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
-    for name in ("", "users", "samples", "P50", "P95", "P99", "req/s", "failed", "faster"):
+    for name in ("", "users", "samples", "P95", "P99", "req/s", "failed", "faster"):
         table.add_column(name, justify="left" if not name else "right", no_wrap=True)
     styles = {"critical": "red", "warning": "yellow", "ok": "green", "note": "cyan"}
     for phase in result.phases:
@@ -369,7 +369,6 @@ def _terminal_table(result: DemoResult) -> Table:
             Text().append(phase.label, style="bold").append(" pooled" if phase.pooled else "", style="dim"),
             number(phase.users),
             number(phase.samples),
-            _ms(phase.p50_ms),
             Text(_ms(phase.p95_ms), style=f"bold {style}"),
             _ms(phase.p99_ms),
             number(round(phase.throughput_per_s)),

@@ -35,20 +35,20 @@ class Operation:
 
 
 OPERATIONS = (
-    Operation(name="dashboard", weight=14),
-    Operation(name="submit", weight=14),
-    Operation(name="feed", weight=12),
+    Operation(name="dashboard", weight=16),
+    Operation(name="feed", weight=14),
+    Operation(name="submit", weight=13),
     Operation(name="timeline", weight=9),
-    Operation(name="progress", weight=9),
-    Operation(name="touch", weight=9),
-    Operation(name="search", weight=6),
-    Operation(name="track", weight=6),
-    Operation(name="activity", weight=5),
-    Operation(name="course", weight=5),
-    Operation(name="login", weight=4),
-    Operation(name="shared", weight=4),
-    Operation(name="review", weight=2),
-    Operation(name="trail", weight=1),
+    Operation(name="touch", weight=8),
+    Operation(name="progress", weight=8),
+    Operation(name="search", weight=8),
+    Operation(name="track", weight=5),
+    Operation(name="activity", weight=4),
+    Operation(name="course", weight=4),
+    Operation(name="results", weight=4),
+    Operation(name="login", weight=2),
+    Operation(name="shared", weight=2),
+    Operation(name="review", weight=3),
 )
 
 

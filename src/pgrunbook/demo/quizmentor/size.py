@@ -41,7 +41,7 @@ class Size:
     @property
     def quizzes(self) -> int:
         """A multiple of five: the number of questions repeats every five quizzes."""
-        return 3 * self.users // 5 * 5
+        return 4 * self.users // 5 * 5
 
     @property
     def questions(self) -> int:

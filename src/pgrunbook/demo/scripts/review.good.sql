@@ -1,10 +1,11 @@
--- A user looks at their latest answers; the query says whose, too.
+-- A user looks at their answers of the last month; the query says whose, too.
+\set month_ago_s :newest_s - 30 * 86400
 begin;
 set local role authenticated;
 select set_config('request.jwt.claims', '{"sub":"0190a000-0000-7000-8000-:user","role":"authenticated"}', true);
 select {id}, {question_id}, {value}, {is_correct}, {created_at}
 from {answers}
-where {user_id} = '0190a000-0000-7000-8000-:user'
+where {user_id} = '0190a000-0000-7000-8000-:user' and {created_at} >= to_timestamp(:month_ago_s)
 order by {created_at} desc, {id} desc
 limit 20;
 commit;

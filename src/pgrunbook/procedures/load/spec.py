@@ -27,6 +27,7 @@ class LoadSpec:
     warmup_s: float
     scripts: Sequence[Script]
     threads: int = 1
+    seed: int = 1  # the same seed draws the same requests: what is compared had the same mix
 
     def __post_init__(self) -> None:
         wrong = (

@@ -29,6 +29,7 @@ create table {questions} (
     {position} smallint not null,
     {difficulty} smallint not null,
     {question_text} text not null,
+    {question_words} tsvector generated always as (to_tsvector('english', {question_text})) stored,
     {solution} text not null,
     {created_at} timestamptz not null default now()
 );

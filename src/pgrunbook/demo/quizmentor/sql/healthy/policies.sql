@@ -9,16 +9,11 @@ using (
 create policy {questions_readable} on {questions} for select to authenticated
 using (exists (select 1 from {quizzes} as z where z.{id} = {questions}.{quiz_id}));
 create policy {answers_readable} on {answers} for select to authenticated
+using ({user_id} = (select auth.uid()));
+create policy {performance_readable} on {user_performance} for select to authenticated
 using (
     {user_id} = (select auth.uid())
-    or {question_id} in (
-        select q.{id}
-        from {quizzes} as z
-        join {questions} as q on q.{quiz_id} = z.{id}
-        where z.{user_id} = (select auth.uid())
-    )
+    or {quiz_id} in (select z.{id} from {quizzes} as z where z.{user_id} = (select auth.uid()))
 );
-create policy {performance_readable} on {user_performance} for select to authenticated
-using ({user_id} = (select auth.uid()));
 create policy {sessions_readable} on {user_sessions} for select to authenticated
 using ({user_id} = (select auth.uid()));

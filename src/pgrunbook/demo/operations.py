@@ -28,7 +28,7 @@ class Form(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One kind of request and how often it comes: its share is its weight out of the sum of all."""
+    """One kind of request and how often it comes: its share is its weight out of the sum of all (100)."""
 
     name: str
     weight: int
@@ -37,18 +37,19 @@ class Operation:
 OPERATIONS = (
     Operation(name="dashboard", weight=16),
     Operation(name="feed", weight=14),
-    Operation(name="submit", weight=13),
+    Operation(name="submit", weight=12),
     Operation(name="timeline", weight=9),
-    Operation(name="touch", weight=8),
     Operation(name="progress", weight=8),
     Operation(name="search", weight=8),
+    Operation(name="touch", weight=8),
     Operation(name="track", weight=5),
     Operation(name="activity", weight=4),
     Operation(name="course", weight=4),
-    Operation(name="results", weight=4),
+    Operation(name="review", weight=3),
+    Operation(name="results", weight=3),
     Operation(name="login", weight=2),
     Operation(name="shared", weight=2),
-    Operation(name="review", weight=3),
+    Operation(name="similar", weight=2),
 )
 
 

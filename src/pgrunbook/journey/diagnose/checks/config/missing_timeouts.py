@@ -70,7 +70,7 @@ def _application_roles(seen: Seen) -> Iterator[Role]:
     for role in roles.values():
         if not role.may_login or not role.may_connect or _is_administrator(role, roles, seen):
             continue
-        groups = _groups(role, roles)
+        groups = _groups(role, roles) if role.inherits else {role.name}
         has_tables = any(roles[name].owned_tables or roles[name].granted_tables for name in groups if name in roles)
         if role.name in here or has_tables or "pg_write_all_data" in groups:
             yield role

@@ -88,6 +88,8 @@ def table_trees(seen: Seen) -> Mapping[int, TableTree]:
 def row_count(relation: Relation, activity: TableActivity | None) -> float:
     """The rows of one table as ANALYZE knew them, or as the counters do where it never ran or much changed since."""
     known = max(relation.estimated_rows, 0.0)
+    if activity is not None and activity.live_rows == 0 and activity.rows_deleted > 0:
+        return 0.0
     if activity is None or (known > 0 and activity.modified_rows <= known):
         return known
     return max(known, float(activity.live_rows))

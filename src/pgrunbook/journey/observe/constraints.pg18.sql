@@ -17,6 +17,7 @@ select
   coalesce(x.conkey, '{}')::int4[] as attnums,
   coalesce(own.columns, '{}')::text[] as columns,
   coalesce(own.types, '{}')::text[] as types,
+  coalesce(own.base_types, '{}')::text[] as base_types,
   coalesce(own.collation_oids, '{}')::int8[] as collation_oids,
   x.confrelid::int8 as referenced_oid,
   coalesce(rn.nspname, '')::text as referenced_schema,
@@ -24,6 +25,7 @@ select
   coalesce(x.confkey, '{}')::int4[] as referenced_attnums,
   coalesce(other.columns, '{}')::text[] as referenced_columns,
   coalesce(other.types, '{}')::text[] as referenced_types,
+  coalesce(other.base_types, '{}')::text[] as referenced_base_types,
   x.confupdtype::text as on_update,
   x.confdeltype::text as on_delete,
   x.confmatchtype::text as match_type
@@ -37,16 +39,24 @@ left join lateral (
   select
     pg_catalog.array_agg(a.attname::text order by k.place) as columns,
     pg_catalog.array_agg(pg_catalog.format_type(a.atttypid, a.atttypmod) order by k.place) as types,
+    pg_catalog.array_agg(
+      pg_catalog.format_type(case when b.typtype = 'd' then b.typbasetype else b.oid end, null) order by k.place
+    ) as base_types,
     pg_catalog.array_agg(a.attcollation::int8 order by k.place) as collation_oids
   from pg_catalog.unnest(x.conkey) with ordinality as k (attnum, place)
   join pg_catalog.pg_attribute as a on a.attrelid = x.conrelid and a.attnum = k.attnum
+  join pg_catalog.pg_type as b on b.oid = a.atttypid
 ) as own on x.conrelid <> 0
 left join lateral (
   select
     pg_catalog.array_agg(a.attname::text order by k.place) as columns,
-    pg_catalog.array_agg(pg_catalog.format_type(a.atttypid, a.atttypmod) order by k.place) as types
+    pg_catalog.array_agg(pg_catalog.format_type(a.atttypid, a.atttypmod) order by k.place) as types,
+    pg_catalog.array_agg(
+      pg_catalog.format_type(case when b.typtype = 'd' then b.typbasetype else b.oid end, null) order by k.place
+    ) as base_types
   from pg_catalog.unnest(x.confkey) with ordinality as k (attnum, place)
   join pg_catalog.pg_attribute as a on a.attrelid = x.confrelid and a.attnum = k.attnum
+  join pg_catalog.pg_type as b on b.oid = a.atttypid
 ) as other on x.confrelid <> 0
 where (x.contype in ('p', 'u', 'x', 'f', 'c') or x.contype = 'n' and not x.convalidated)
   and n.nspname <> all (%(ignored_schemas)s)

@@ -12,7 +12,8 @@ from pgrunbook.model import Question, dotted
 class Constraint:
     """One constraint.  `kind` is pg_constraint.contype; NOT NULL ones (from 18) are listed only when not validated.
 
-    A constraint of a domain has `table_oid` 0, the domain's name as `table_name` and `table_kind` 'd'.
+    `types` are as declared; for a domain the base type stands in `base_types`.  A constraint of a domain has
+    `table_oid` 0, the domain's name as `table_name` and `table_kind` 'd'.
     `parent_oid` is the constraint of the partitioned parent that it comes from, or 0.
     """
 
@@ -33,6 +34,7 @@ class Constraint:
     attnums: tuple[int, ...]
     columns: tuple[str, ...]
     types: tuple[str, ...]
+    base_types: tuple[str, ...]
     collation_oids: tuple[int, ...]
     referenced_oid: int
     referenced_schema: str
@@ -40,6 +42,7 @@ class Constraint:
     referenced_attnums: tuple[int, ...]
     referenced_columns: tuple[str, ...]
     referenced_types: tuple[str, ...]
+    referenced_base_types: tuple[str, ...]
     on_update: str
     on_delete: str
     match_type: str

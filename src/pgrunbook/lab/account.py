@@ -23,6 +23,7 @@ from pgrunbook.errors import Unsupported
 DEBIAN_NAME = "postgres"
 OWN_NAME = "pgrunbook"
 LAST_RESORT_NAME = "nobody"
+RUN_LIMIT_S = 600.0  # initdb takes half a second; a busy machine may need many
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,20 +63,20 @@ class Account:
         )
 
     def run(
-        self, argv: Sequence[str | Path], *, cwd: Path, timeout_s: float = 120.0
+        self, argv: Sequence[str | Path], *, cwd: Path, stdin: IO[bytes] | int = subprocess.DEVNULL
     ) -> subprocess.CompletedProcess[str]:
         """Run a program as this account to its end; the caller judges the exit code and the output."""
         return subprocess.run(
             [str(part) for part in argv],
             cwd=cwd,
             env=clean_environment(None),
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             check=False,
             text=True,
             errors="replace",
-            timeout=timeout_s,
+            timeout=RUN_LIMIT_S,
             start_new_session=True,
             umask=0o077,
             user=self.uid if self.is_other else None,

@@ -24,8 +24,8 @@ from pgrunbook.lab.account import server_account
 from pgrunbook.lab.binaries import Binaries, embedded_binaries
 from pgrunbook.lab.home import Home
 from pgrunbook.lab.sweep import sweep
+from pgrunbook.lab.template import SUPERUSER, make_data_directory
 
-SUPERUSER = "postgres"
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 LOOPBACK = "127.0.0.1"
 # Below the range from which the kernel takes ports for outgoing connections (32768), above registered services.
@@ -184,31 +184,30 @@ class Cluster:
     # --- inside -------------------------------------------------------------------------------------------------------
 
     def initialise(self, *, checksums: bool) -> None:
-        """Make the data directory with initdb, in UTF-8, and let in only those who reach the socket."""
-        argv: list[str | Path] = [self.binaries.bin / "initdb", "-D", self.data_dir, "--no-sync", "-U", SUPERUSER]
-        argv += ["-E", "UTF8", "-A", "trust"]
-        if checksums:
-            argv.append("--data-checksums")
-        elif self.binaries.major >= 18:
-            argv.append("--no-data-checksums")
-        parent = self.data_dir.parent
+        """Make the data directory, in UTF-8, and let in only those who reach the socket."""
+        account = self.home.account
         self.data_dir.mkdir(mode=0o700)
-        self.home.account.give(self.data_dir)
-        if self.tcp:
-            password_file = self.write_owned(self.home.run_dir / "password", self.password + "\n")
-            argv.append(f"--pwfile={password_file}")
-        said = ""
-        for locale in ("C.UTF-8", "C"):  # musl and old systems have no C.UTF-8
-            done = self.home.account.run([*argv, f"--locale={locale}"], cwd=self.home.run_dir)
-            if done.returncode == 0:
-                break
-            said += done.stdout
-        else:
-            raise ServerError(
-                f"initdb of PostgreSQL {self.binaries.version} in {parent} failed:\n{said}",
-                hint="is there space left, and can the server's user write there?",
-            )
+        account.give(self.data_dir)
+        make_data_directory(self.data_dir, binaries=self.binaries, account=account, checksums=checksums)
         self._allow_clients()
+        if self.tcp:
+            self._set_password()
+
+    def _set_password(self) -> None:
+        """Give the superuser its password in single-user mode, before anybody can connect."""
+        self._write_settings()
+        file = self.write_owned(
+            self.home.run_dir / "password.sql", f"alter role {SUPERUSER} password '{self.password}'\n"
+        )
+        with file.open("rb") as statements:
+            done = self.home.account.run(
+                [self.binaries.postgres, "--single", "-D", self.data_dir, SUPERUSER],
+                cwd=self.home.run_dir,
+                stdin=statements,
+            )
+        file.unlink()
+        if done.returncode != 0 or "ERROR" in done.stdout:
+            raise ServerError(f"setting the password of {SUPERUSER} failed:\n{done.stdout}")
 
     def _allow_clients(self) -> None:
         rules = ["local all all trust", "local replication all trust"]

@@ -18,7 +18,7 @@ from pgrunbook.lab.account import server_account
 from pgrunbook.lab.mark import MARK_NAME, Mark
 
 # Only these are ended: a person's shell that stands in the directory is not ours.
-OUR_PROGRAMS = frozenset({"postgres", "initdb", "pg_basebackup", "pgbouncer"})
+OUR_PROGRAMS = frozenset({"postgres", "initdb", "cp", "pg_basebackup", "pgbouncer"})
 QUIT_LIMIT_S = 5.0
 KILL_LIMIT_S = 10.0
 POLL_S = 0.01

@@ -14,9 +14,10 @@ from typing import Self
 from urllib.parse import quote, urlencode
 
 from pgrunbook.errors import ServerError, Unsupported
-from pgrunbook.lab.cluster import NO_SETTINGS, SUPERUSER, Cluster, free_port
+from pgrunbook.lab.cluster import NO_SETTINGS, Cluster, free_port
 from pgrunbook.lab.home import Home
 from pgrunbook.lab.sweep import sweep
+from pgrunbook.lab.template import SUPERUSER
 
 START_LIMIT_S = 30.0
 STOP_LIMIT_S = 10.0

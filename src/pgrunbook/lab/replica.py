@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pgrunbook.errors import ServerError
-from pgrunbook.lab.cluster import NO_SETTINGS, SUPERUSER, Cluster
+from pgrunbook.lab.cluster import NO_SETTINGS, Cluster
 from pgrunbook.lab.home import Home
 from pgrunbook.lab.sweep import sweep
+from pgrunbook.lab.template import SUPERUSER
 
 APPLICATION_NAME = "standby"
 STREAMING_WORDS = "started streaming WAL from primary"

@@ -57,8 +57,8 @@ def _sweep_one(path: Path, *, kept_too: bool) -> bool:
         if not mark.is_abandoned() or (mark.kept and not kept_too and lodgers(path, mark)):
             return False
         end_and_remove(path, mark)
-    except FileNotFoundError:
-        return False  # another sweep was faster: it had removed the mark when we opened it
+    except OSError:
+        return False  # another sweep was faster, or something still works inside: the next sweep looks again
     finally:
         os.close(fd)
     return True

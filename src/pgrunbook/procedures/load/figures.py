@@ -124,7 +124,8 @@ class Requests:
             latency_ms = max(0, line.elapsed_us - self._pacing.think_us(line.client, turn)) / 1e3
             if turn == 0:
                 began_at_s = line.ended_at_s - line.elapsed_us / 1e6
-                self.started_at_s = min(self.started_at_s or began_at_s, began_at_s)
+                if self.started_at_s is None or began_at_s < self.started_at_s:
+                    self.started_at_s = began_at_s
         self.ended.append(
             Request(client=line.client, script=line.script, latency_ms=latency_ms, ended_at_s=line.ended_at_s)
         )

@@ -136,8 +136,7 @@ class RunningLoad:
     def _figures(self, from_s: float, until_s: float, samples_min: int) -> LoadResult:
         with self._lock:
             started_at_s = self._requests.started_at_s
-            warm_at_s = (started_at_s or until_s) + self.spec.warmup_s
-            from_s = max(from_s, warm_at_s)
+            from_s = until_s if started_at_s is None else max(from_s, started_at_s + self.spec.warmup_s)
             result = None
             if until_s > from_s:
                 result = summarise(

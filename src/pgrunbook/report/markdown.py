@@ -13,7 +13,7 @@ from pgrunbook.report.json import utc
 from pgrunbook.report.short_ids import short_ids
 from pgrunbook.report.words import clean, figure, figures, label
 
-_SPECIAL = re.compile(r"([\\`*_\[\]<>|~$&@]|(?<=www)\.|:(?=//)|(?:(?<=\A)|(?<=\A\d))[#+=:.)-])")
+_SPECIAL = re.compile(r"([\\`*_\[\]<>|~$&@]|(?<=www)\.|:(?=//)|(?:(?<=\A)|(?<=\A\d))(?:[#+=:-]|[.)](?=\s)))")
 _TICKS = re.compile(r"`+")
 
 

@@ -63,13 +63,21 @@ def request_from(config: Config) -> Request:
 
 def answer(request: Request, dsn_or_conn: str | Session, *, earlier: Snapshot | None = None) -> Diagnosis:
     """Observe a database and judge; rates come from `earlier` if it is given, else from the window."""
-    chosen = choose(request.only, request.skip)
-    questions = _questions(chosen, request)
-    if earlier is None and request.window_s > 0:
-        snapshot = observe_window(dsn_or_conn, questions, window_s=request.window_s)
-    else:
-        snapshot = observe(dsn_or_conn, questions)
-    return answer_from(request, snapshot, earlier=earlier)
+    return answer_from(request, look(request, dsn_or_conn, counters_twice=earlier is None), earlier=earlier)
+
+
+def look(
+    request: Request,
+    dsn_or_conn: str | Session,
+    *,
+    counters_twice: bool = True,
+    also: tuple[Question[Any], ...] = (),
+) -> Snapshot:
+    """Observe what the request needs, and what else is asked for."""
+    questions = (*_questions(choose(request.only, request.skip), request), *also)
+    if counters_twice and request.window_s > 0:
+        return observe_window(dsn_or_conn, questions, window_s=request.window_s)
+    return observe(dsn_or_conn, questions)
 
 
 def answer_from(request: Request, snapshot: Snapshot, *, earlier: Snapshot | None = None) -> Diagnosis:

@@ -50,6 +50,9 @@ CHANGES = (
     Exit.BUG,
     Exit.INTERRUPTED,
 )
+PLANS = (Exit.FINE, Exit.NOT_OBSERVABLE, Exit.REFUSED, Exit.USAGE, Exit.BUG, Exit.INTERRUPTED)
+READS_JOURNAL = PLANS
+UNDOES = tuple(code for code in CHANGES if code is not Exit.UNDONE)
 READS_FILES = (Exit.FINE, Exit.USAGE, Exit.BUG, Exit.INTERRUPTED)
 
 

@@ -1,0 +1,57 @@
+"""What `pgrunbook advise` does: the findings of a family that come with advice, each in full."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+
+from pgrunbook import config
+from pgrunbook.errors import UsageError
+from pgrunbook.journey.diagnose.check import all_checks
+from pgrunbook.journey.diagnose.request import answer, request_from
+from pgrunbook.model.diagnosis import Diagnosis
+from pgrunbook.pg.connect import resolve_dsn
+from pgrunbook.surfaces.cli.command import Invocation
+from pgrunbook.surfaces.cli.exits import Exit
+from pgrunbook.surfaces.cli.output import busy, text_console, write
+from pgrunbook.surfaces.cli.words_given import is_dsn
+
+_PLURALS = {"indexes": "index", "sessions": "session", "queries": "query", "policies": "rls", "settings": "config"}
+
+
+def run(invocation: Invocation, words: tuple[str, ...], *, dsn_flag: str | None, form: str) -> int:
+    """Print the advice."""
+    topics = [word for word in words if not is_dsn(word)]
+    dsns = [word for word in words if is_dsn(word)]
+    if len(topics) > 1 or len(dsns) > 1:
+        raise UsageError("advise takes one topic and one DSN")
+    request = request_from(config.load(flags={"only": _family(topics)}, file=invocation.config_file))
+    with busy(invocation, "looking …"):
+        diagnosis = answer(request, resolve_dsn(dsns[0] if dsns else None, dsn_flag))
+    write(_rendered(with_advice(diagnosis), invocation, form))
+    return Exit.FINE
+
+
+def with_advice(diagnosis: Diagnosis) -> Diagnosis:
+    """Only the findings that somebody can do something about."""
+    return dataclasses.replace(diagnosis, findings=tuple(one for one in diagnosis.findings if one.advice))
+
+
+def _family(topics: list[str]) -> tuple[str, ...]:
+    if not topics:
+        return ()
+    families = {named.family for named in all_checks().values()}
+    family = _PLURALS.get(topics[0], topics[0])
+    if family not in families:
+        raise UsageError(f"there is no topic {topics[0]!r}", hint=f"Topics: indexes, {', '.join(sorted(families))}.")
+    return (family,)
+
+
+def _rendered(diagnosis: Diagnosis, invocation: Invocation, form: str) -> str:
+    if form == "text":
+        from pgrunbook.report import terminal  # noqa: PLC0415 - rich is needed for this format only
+
+        console, drawn = text_console(invocation)
+        terminal.render(diagnosis, console, show_all=True)
+        return drawn.getvalue()
+    return str(importlib.import_module(f"pgrunbook.report.{form}").render(diagnosis))

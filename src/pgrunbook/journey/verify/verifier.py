@@ -10,6 +10,7 @@ from pgrunbook.journey.observe.statements import STATEMENTS, STATEMENTS_INFO, St
 from pgrunbook.journey.steps import Step, load
 from pgrunbook.journey.verify.estimate import Estimator, NoEstimate
 from pgrunbook.journey.verify.measurement import Measurement, QueryFigures
+from pgrunbook.journey.verify.memory import Memory
 from pgrunbook.journey.verify.selection import Chosen, choose
 from pgrunbook.journey.verify.verdict import Promise, Terms, judge
 from pgrunbook.journey.verify.window import Patience, Seen, watch
@@ -29,9 +30,14 @@ TERMS: Mapping[str, Terms] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryVerifier:
-    """Implements act's Verifier.  `patience` bounds what one measurement may take."""
+    """Implements act's Verifier.  `patience` bounds what one measurement may take.
+
+    It remembers one run: a window before a step may begin where an earlier step that could matter to its queries ended,
+    so that under load most steps need no waiting before they begin.  The window after a step always begins after it.
+    """
 
     patience: Patience = field(default_factory=Patience)
+    _memory: Memory = field(default_factory=Memory)
 
     def measure(self, conn: Session, planned: PlannedStep) -> dict[str, Value]:
         """Figures of the step's queries over one window; {} for a step that owes them nothing.
@@ -40,6 +46,7 @@ class QueryVerifier:
         """
         step = load(planned.step)
         if step.kind not in TERMS:
+            self._memory.forget()  # vacuum, statistics and ended sessions can matter to every query
             return {}
         return self.measurement(conn, planned, step).as_figures()
 
@@ -72,7 +79,7 @@ class QueryVerifier:
         elif not queryids:
             trouble, seen = ("none of its queries has been run" if chosen.queries else ""), None
         else:
-            seen, trouble = self._watch(conn, observer, queryids, chosen)
+            seen, trouble = self._watch(conn, observer, queryids, chosen, planned)
         figures = [_with_cost(_seen_of(query, seen), costs.get(number)) for number, query in enumerate(chosen.queries)]
         return Measurement(
             queries=tuple(figures),
@@ -82,12 +89,18 @@ class QueryVerifier:
             gauges=_gauges(seen, beside, self.patience.min_calls),
         )
 
-    def _watch(self, conn: Session, observer: Observer, queryids: list[int], chosen: Chosen) -> tuple[Seen | None, str]:
+    def _watch(
+        self, conn: Session, observer: Observer, queryids: list[int], chosen: Chosen, planned: PlannedStep
+    ) -> tuple[Seen | None, str]:
         """What the window showed; nothing when the counters were reset within it."""
+        terms = TERMS[planned.step.kind]
         reset_before = _reset_at(observer)
         schema = observer.server.extensions["pg_stat_statements"].schema
         roles = _role_oids(conn, chosen)
-        seen = watch(conn, schema, queryids, roles, self.patience)
+        # Times are held against statements beside, so both windows must be of the same load: no looking back.
+        since = self._memory.since(planned, queryids) if not terms.by_time else None
+        seen = watch(conn, schema, queryids, roles, self.patience, since=since)
+        self._memory.ended(planned, queryids, seen)
         if _reset_at(observer) != reset_before or seen.distrusted & set(queryids):
             return None, "pg_stat_statements was reset, or threw entries out, while it was measured"
         return seen, ""

@@ -11,7 +11,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -56,11 +56,13 @@ class Counter:
 class Patience:
     """How long to measure.
 
-    The window ends when every query was called `min_calls` times, at the latest after `max_wait_s`; when for `idle_s`
-    nobody has called or runs any of them, there is no load to measure under.
+    The window ends when queries with `enough_ratio` of all their time were called `min_calls` times, at the latest after
+    `max_wait_s`.  A query that nobody has called within `idle_s` is not waited for; when that holds for all, there is
+    no load to measure under.
     """
 
     min_calls: int = 5
+    enough_ratio: float = 0.8
     min_window_s: float = 2.0
     max_wait_s: float = 20.0
     idle_s: float = 3.0
@@ -68,31 +70,75 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """All counters at one time of our own clock: where a window begins or ends."""
+
+    counters: Mapping[Key, Counter]
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What the window showed: the wanted queries, all others, and how many entries could not be trusted."""
+    """What the window showed: the wanted queries, all others, how many entries could not be trusted, and its end."""
 
     wanted: Mapping[int, QueryFigures]
     others: Sequence[QueryFigures]
     window_s: float
     distrusted: frozenset[int]
+    end: Moment | None = None
 
 
-def watch(conn: Session, schema: str, queryids: Collection[int], roles: Collection[int], patience: Patience) -> Seen:
-    """Measure these queries; `roles` are OIDs, () for everybody's."""
-    _settle(conn, queryids, patience)
-    first = read(conn, schema)
-    started = quiet_since = time.monotonic()
+def moment(conn: Session, schema: str) -> Moment:
+    """Read all counters now."""
+    return Moment(counters=read(conn, schema), at=time.monotonic())
+
+
+def watch(
+    conn: Session,
+    schema: str,
+    queryids: Collection[int],
+    roles: Collection[int],
+    patience: Patience,
+    *,
+    since: Moment | None = None,
+) -> Seen:
+    """Measure these queries; `roles` are OIDs, () for everybody's.
+
+    The window begins now, or at an earlier moment `since`: then it has often seen enough already.
+    """
+    if since is None:
+        _settle(conn, queryids, patience)
+        since = moment(conn, schema)
+    asked_at = quiet_since = time.monotonic()
     while True:
-        time.sleep(POLL_S)
-        now = time.monotonic()
-        last = read(conn, schema)
-        seen = difference(first, last, queryids, roles, now - started)
+        last = moment(conn, schema)
+        now = last.at
+        seen = replace(difference(since.counters, last.counters, queryids, roles, now - since.at), end=last)
         calls = [seen.wanted[queryid].calls if queryid in seen.wanted else 0 for queryid in queryids]
-        if any(calls) or _running(conn, queryids):
+        is_running = bool(_running(conn, queryids))
+        if any(calls) or is_running:
             quiet_since = now
-        is_enough = all(count >= patience.min_calls for count in calls) and now - started >= patience.min_window_s
-        if is_enough or now - started >= patience.max_wait_s or now - quiet_since >= patience.idle_s:
+        waited_s = now - asked_at
+        if waited_s >= patience.idle_s and not is_running:
+            calls = [count for count in calls if count]  # the others are not part of this load
+        enough_ratio = _seen_ratio(seen, last.counters, queryids, patience.min_calls)
+        is_enough = any(calls) and (min(calls) >= patience.min_calls or enough_ratio >= patience.enough_ratio)
+        if is_enough and seen.window_s >= patience.min_window_s:
             return seen
+        if waited_s >= patience.max_wait_s or now - quiet_since >= patience.idle_s:
+            return seen
+        time.sleep(POLL_S)
+
+
+def _seen_ratio(seen: Seen, counters: Mapping[Key, Counter], queryids: Collection[int], min_calls: int) -> float:
+    """The share of these queries' time so far that belongs to queries which the window saw often enough."""
+    total_ms: dict[int, float] = defaultdict(float)
+    for counter in counters.values():
+        if counter.queryid in queryids:
+            total_ms[counter.queryid] += counter.total_ms
+    often = {queryid for queryid, figures in seen.wanted.items() if figures.calls >= min_calls}
+    whole_ms = sum(total_ms.values())
+    return sum(spent for queryid, spent in total_ms.items() if queryid in often) / whole_ms if whole_ms else 0.0
 
 
 def read(conn: Session, schema: str) -> Mapping[Key, Counter]:

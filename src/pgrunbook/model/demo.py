@@ -80,6 +80,7 @@ class DemoResult:
     before: Diagnosis
     after: Diagnosis
     notes: tuple[str, ...] = ()
+    kept_dsn: str = ""  # of the server that was left running on request
 
     def phase(self, name: str) -> DemoPhase | None:
         """The phase of this name, if it was run."""

@@ -195,7 +195,7 @@ def _phases_table(result: DemoResult) -> Markup:
             ("Other CPU", _share(phase.other_cpu_ratio), " wide"),
             ("Faster", tag("span", gain, class_="gain") if gain else "", ""),
         )
-        pooled = tag("div", "through the pooler", class_="mute small") if phase.pooled else None
+        pooled = tag("div", "through a pooler", class_="mute small") if phase.pooled else None
         rows.append(
             tag("tr", tag("td", phase.label, pooled), [tag("td", cell, class_=f"n{hide}") for _, cell, hide in cells])
         )
@@ -366,7 +366,7 @@ def _terminal_table(result: DemoResult) -> Table:
     for phase in result.phases:
         style = styles.get(_TONES.get(phase.name, "note"), "cyan")
         table.add_row(
-            Text().append(phase.label, style="bold").append(" pooled" if phase.pooled else "", style="dim"),
+            Text(phase.label, style="bold"),
             number(phase.users),
             number(phase.samples),
             Text(_ms(phase.p95_ms), style=f"bold {style}"),

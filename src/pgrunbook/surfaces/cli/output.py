@@ -91,6 +91,22 @@ def wants_color(color: str, stream: TextIO, environ: Mapping[str, str] | None = 
     return stream.isatty() and not env.get("NO_COLOR") and env.get("TERM") != "dumb"
 
 
+def live_console(invocation: Invocation) -> Console:
+    """A console that draws on stdout at once, for what goes on while somebody watches."""
+    from rich.console import Console  # noqa: PLC0415 - not needed for machine formats
+
+    color = wants_color(invocation.color, sys.stdout)
+    return Console(
+        file=sys.stdout,
+        width=None if sys.stdout.isatty() else DEFAULT_WIDTH,
+        force_terminal=color or None,
+        no_color=not color,
+        highlight=False,
+        emoji=False,
+        markup=False,
+    )
+
+
 def text_console(invocation: Invocation, *, to_file: bool = False) -> tuple[Console, io.StringIO]:
     """A console that draws into a text, as wide as the terminal."""
     from rich.console import Console  # noqa: PLC0415 - not needed for machine formats

@@ -1,4 +1,4 @@
-"""Say what would help, what it costs and what it locks, in full; changes nothing."""
+"""Say what would help, what it costs and what it locks."""
 
 from __future__ import annotations
 

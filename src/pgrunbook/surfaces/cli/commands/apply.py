@@ -1,4 +1,4 @@
-"""Mend findings behind guard rails: shown and agreed to first, measured, kept or undone, written down."""
+"""Mend findings behind guard rails, with proof and undo."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Look at a database and say what is wrong with it, worst first; changes nothing."""
+"""Look at a database and say what is wrong with it, worst first."""
 
 from __future__ import annotations
 

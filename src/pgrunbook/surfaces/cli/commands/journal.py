@@ -1,4 +1,4 @@
-"""Show, verify or export what was done to a database, and how each step is taken back."""
+"""Show, verify or export what was done to a database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write down that a finding or a check is not to be reported, why, and until when."""
+"""Leave a finding or a check out, with a reason and an end."""
 
 from __future__ import annotations
 

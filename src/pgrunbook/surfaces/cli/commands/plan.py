@@ -1,4 +1,4 @@
-"""Write down the steps that would mend the findings, to be reviewed and applied later; changes nothing."""
+"""Write down the steps that would mend the findings."""
 
 from __future__ import annotations
 

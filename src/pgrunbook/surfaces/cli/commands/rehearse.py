@@ -1,4 +1,4 @@
-"""Try the steps and their undo on a copy of the schema, where nothing can break."""
+"""Try the steps and their undo on a copy of the schema."""
 
 from __future__ import annotations
 

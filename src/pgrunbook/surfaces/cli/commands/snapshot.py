@@ -1,4 +1,4 @@
-"""Save what a database says of itself, to be diagnosed elsewhere or later."""
+"""Save what a database says of itself, to diagnose it later."""
 
 from __future__ import annotations
 

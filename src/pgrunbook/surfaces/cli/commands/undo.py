@@ -1,4 +1,4 @@
-"""Take back what was applied, newest first, to the state that was written down before."""
+"""Take back what was applied, newest first."""
 
 from __future__ import annotations
 

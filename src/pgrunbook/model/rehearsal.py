@@ -20,7 +20,7 @@ class RehearsalState(StrEnum):
 class RehearsedStep:
     """One step on the copy.
 
-    `lock_seen` is the strongest lock on a table that was caught in pg_locks, None when the step was too quick for us.
+    `lock` is what the step says.  `lock_seen` is what was caught in pg_locks, None when the step was too quick for us.
     `duration_on_empty_s` says nothing about the target: the copy's tables hold no rows.
     """
 

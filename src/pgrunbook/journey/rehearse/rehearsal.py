@@ -2,7 +2,7 @@
 
 In: steps and the target's DSN.  Out: a Rehearsal.  All steps are done in their order, so that a later one meets what
 an earlier one left; then all are undone in reverse order, and the schema must read as before.  When it does not, each
-step is done and undone alone, to find the one whose undo is wrong.
+step is done and undone on a fresh copy, after those before it, to find the one whose undo is wrong.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import dataclasses
 import difflib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Self, TypeAlias
 
 import psycopg
@@ -25,13 +24,14 @@ from pgrunbook.journey.steps import Step, spec_of
 from pgrunbook.journey.steps.runner import Patience, Ran, run_step, take_back
 from pgrunbook.lab import Binaries, Cluster, available_binaries, start_cluster
 from pgrunbook.lab.schema import SchemaCopy, copy_schema, plain_dump
-from pgrunbook.model import Server, Service
+from pgrunbook.model import Lock, Server, Service
 from pgrunbook.model.rehearsal import Rehearsal, RehearsalState, RehearsedStep
 from pgrunbook.pg.connect import Session, connect
 
 Told: TypeAlias = Callable[[str, int, int], None]  # what, which number, of how many
 SCRATCH_SETTINGS = {"autovacuum": "off", "max_connections": "20", "shared_buffers": "16MB", "jit": "off"}
 ONCE = Patience(tries=2)  # nobody else is there to hold a lock
+CLONE = "rehearsal"
 DIFF_LINES = 6
 _LACKING = (
     psycopg.errors.UndefinedTable,
@@ -59,8 +59,8 @@ def rehearse(steps: Sequence[Step], dsn: str, *, progress: Told = silent) -> Reh
                 scratch_version=None,
                 duration_s=round(time.monotonic() - started, 3),
             )
-        with _scratch(steps, target, server, progress) as copy, _Stage(copy, server) as stage:
-            results = stage.rehearse(steps, target, progress)
+        with _scratch(steps, target, server, progress) as copy:
+            results = _results(steps, target, server, copy, progress)
             return Rehearsal(
                 steps=tuple(results),
                 target_version=server.version,
@@ -117,24 +117,30 @@ def _binaries_for(server: Server, found: Sequence[Binaries]) -> Binaries:
     return min(fit, key=lambda binaries: binaries.major)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Done:
-    """A step that was done on the copy."""
-
-    step: Step
-    ran: Ran
+def _results(
+    steps: Sequence[Step], target: Session, server: Server, copy: SchemaCopy, progress: Told
+) -> list[RehearsedStep]:
+    with _Stage(copy, server) as stage:
+        results, is_restored = stage.rehearse(steps, target, progress)
+    if not is_restored:
+        for number, result in enumerate(results):
+            if result.undo_checked:
+                progress(f"looking at the undo alone: {result.title}", number + 1, len(steps))
+                with _Stage(copy, server) as stage:
+                    results[number] = stage.alone(steps[:number], steps[number], result)
+    return results
 
 
 class _Stage:
-    """Two connections to the copy: one acts as the role that will act on the target, one looks at locks."""
+    """A fresh clone of the copy and two connections: one acts as the role that will act, one looks at locks."""
 
     def __init__(self, copy: SchemaCopy, target: Server) -> None:
-        self._copy = copy
+        self._copy = copy.clone(CLONE)
         self._closing = contextlib.ExitStack()
         # Managed services lend their users powers that a plain role of that name does not have here.
         user = copy.user if target.service is Service.PLAIN else None
-        self._conn = self._closing.enter_context(connect(copy.dsn(user), station="rehearse"))
-        self._watcher = self._closing.enter_context(connect(copy.dsn(), station="rehearse"))
+        self._conn = self._closing.enter_context(connect(self._copy.dsn(user), station="rehearse"))
+        self._watcher = self._closing.enter_context(connect(self._copy.dsn(), station="rehearse"))
         self._server = Observer(self._conn).server
 
     def __enter__(self) -> Self:
@@ -143,24 +149,38 @@ class _Stage:
     def __exit__(self, *_: object) -> None:
         self._closing.close()
 
-    def rehearse(self, steps: Sequence[Step], target: Session, progress: Told) -> list[RehearsedStep]:
+    def rehearse(self, steps: Sequence[Step], target: Session, progress: Told) -> tuple[list[RehearsedStep], bool]:
+        """What became of each step, and whether the schema reads as before when all were undone."""
         before = plain_dump(self._copy)
         results: list[RehearsedStep] = []
-        done: dict[int, _Done] = {}
+        done: dict[int, Ran] = {}
         for number, step in enumerate(steps):
             progress(step.title, number + 1, len(steps))
             result, ran = self._try(step, target)
             results.append(result)
             if ran is not None and not ran.already:
-                done[number] = _Done(step=step, ran=ran)
+                done[number] = ran
         progress("undoing in reverse order", len(steps), len(steps))
-        for number, item in reversed(done.items()):
-            results[number] = self._try_undo(item, results[number])
-        if plain_dump(self._copy) != before:
-            for number, item in done.items():
-                if results[number].undo_checked:
-                    results[number] = self._alone(item.step, results[number])
-        return results
+        for number, ran in reversed(done.items()):
+            results[number] = self._try_undo(steps[number], ran, results[number])
+        return results, plain_dump(self._copy) == before
+
+    def alone(self, earlier: Sequence[Step], step: Step, result: RehearsedStep) -> RehearsedStep:
+        """Do and undo one step after those before it, and compare the schema."""
+        for other in earlier:
+            with contextlib.suppress(RunbookError):  # it was reported in its own turn
+                run_step(other, self._conn, self._server, patience=ONCE)
+        before = plain_dump(self._copy)
+        try:
+            ran = run_step(step, self._conn, self._server, patience=ONCE)
+            take_back(step, self._conn, ran.before, patience=ONCE)
+        except RunbookError as exc:
+            return dataclasses.replace(result, state=RehearsalState.FAILED, reason=exc.message, hint=exc.hint)
+        after = plain_dump(self._copy)
+        if after == before:
+            return result
+        reason = f"its undo does not restore the schema: {_difference(before, after)}"
+        return dataclasses.replace(result, state=RehearsalState.FAILED, reason=reason)
 
     def _try(self, step: Step, target: Session) -> tuple[RehearsedStep, Ran | None]:
         reason = why_not(step) or self._why_missing(step, target)
@@ -177,7 +197,7 @@ class _Stage:
             state=RehearsalState.PASSED,
             lock=step.lock,
             reason="it is already so: nothing to do" if ran.already else "",
-            lock_seen=None if ran.already else watch.seen,
+            lock_seen=_telling(watch.seen, step) if not ran.already else None,
             duration_on_empty_s=round(ran.duration_s, 4),
         )
         if result.lock_seen is not None and stronger(step.lock, result.lock_seen) is not step.lock:
@@ -208,36 +228,26 @@ class _Stage:
             return dataclasses.replace(failed, state=RehearsalState.NOT_REHEARSABLE, reason=reason)
         return failed
 
-    def _try_undo(self, item: _Done, result: RehearsedStep) -> RehearsedStep:
-        if not item.step.reversible:
+    def _try_undo(self, step: Step, ran: Ran, result: RehearsedStep) -> RehearsedStep:
+        if not step.reversible:
             return result
         try:
-            take_back(item.step, self._conn, item.ran.before, patience=ONCE)
+            take_back(step, self._conn, ran.before, patience=ONCE)
         except RunbookError as exc:
             reason = f"it works, but its undo does not: {exc.message}"
             return dataclasses.replace(result, state=RehearsalState.FAILED, reason=reason, hint=exc.hint)
         return dataclasses.replace(result, undo_checked=True)
-
-    def _alone(self, step: Step, result: RehearsedStep) -> RehearsedStep:
-        """Do and undo one step by itself, and compare the schema."""
-        before = plain_dump(self._copy)
-        try:
-            ran = run_step(step, self._conn, self._server, patience=ONCE)
-            if not ran.already:
-                take_back(step, self._conn, ran.before, patience=ONCE)
-        except RunbookError as exc:
-            return dataclasses.replace(result, state=RehearsalState.FAILED, reason=exc.message, hint=exc.hint)
-        after = plain_dump(self._copy)
-        if after == before:
-            return result
-        reason = f"its undo does not restore the schema: {_difference(before, after)}"
-        return dataclasses.replace(result, state=RehearsalState.FAILED, reason=reason)
 
 
 def _without(step: Step, reason: str) -> RehearsedStep:
     return RehearsedStep(
         spec=spec_of(step), title=step.title, state=RehearsalState.NOT_REHEARSABLE, lock=step.lock, reason=reason
     )
+
+
+def _telling(seen: Lock | None, step: Step) -> Lock | None:
+    """What was caught, unless it is weaker than what the step says: the stronger one was then only too quick."""
+    return None if seen is None or stronger(seen, step.lock) is not seen else seen
 
 
 def _difference(before: str, after: str) -> str:

@@ -1,0 +1,214 @@
+"""Rehearsals: the same steps on a copy of the schema; good ones pass, broken ones stop before the target."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from tests.fix.server import FreshDatabase
+
+from pgrunbook.errors import RehearsalFailed
+from pgrunbook.journey.rehearse import raise_if_failed, rehearse
+from pgrunbook.journey.rehearse.lock_watch import lock_of, stronger
+from pgrunbook.journey.steps import Before, Step
+from pgrunbook.journey.steps.analyze import Analyze
+from pgrunbook.journey.steps.create_index import CreateIndex
+from pgrunbook.journey.steps.drop_index import DropIndex
+from pgrunbook.journey.steps.drop_slot import DropSlot
+from pgrunbook.journey.steps.replace_policy import ReplacePolicy
+from pgrunbook.lab.schema import dump
+from pgrunbook.model import Kind, Lock
+from pgrunbook.model.rehearsal import Rehearsal, RehearsalState
+from pgrunbook.pg.connect import Session
+
+HOSTILE = "t a'b; \\ drop\ntable %s big;--\"x 🐘"
+QUOTED = '"' + HOSTILE.replace('"', '""') + '"'
+
+
+def states(rehearsal: Rehearsal) -> list[str]:
+    return [step.state.value for step in rehearsal.steps]
+
+
+def schema_of(pg: FreshDatabase) -> list[str]:
+    done = pg.cluster.run("pg_dump", "--schema-only", f"--dbname={pg.dsn}")
+    assert done.returncode == 0, done.stderr
+    return [line for line in done.stdout.splitlines() if not line.startswith("\\")]
+
+
+def test_good_steps_pass_with_their_undo_and_the_target_is_untouched(pg: FreshDatabase) -> None:
+    pg.role("app")
+    pg.execute(
+        "create table orders (id int primary key, customer_id int, word text)",
+        "create index orders_word_idx on orders (word)",
+        f"create table {QUOTED} (id int primary key, owner int)",
+        f"alter table {QUOTED} enable row level security",
+        "create function uid() returns int language sql stable as 'select 1'",
+        f'create policy "p\'ol""x" on {QUOTED} for select to app using (owner = uid())',
+    )
+    before = schema_of(pg)
+    steps: list[Step] = [
+        CreateIndex(schema="public", table="orders", keys=("customer_id",)),
+        CreateIndex(schema="public", table=HOSTILE, keys=("owner",)),
+        DropIndex(schema="public", name="orders_word_idx"),
+        Analyze(schema="public", table="orders"),
+        ReplacePolicy(
+            schema="public",
+            table=HOSTILE,
+            name="p'ol\"x",
+            using="(owner = (select public.uid()))",
+            old_using="(owner = public.uid())",
+        ),
+    ]
+    rehearsal = rehearse(steps, pg.dsn)
+    assert states(rehearsal) == ["passed"] * 5, rehearsal.steps
+    assert [step.undo_checked for step in rehearsal.steps] == [True, True, True, False, True]
+    assert all(step.duration_on_empty_s is not None for step in rehearsal.steps)
+    assert rehearsal.scratch_version == pg.cluster.binaries.version
+    assert rehearsal.left_out == ()
+    raise_if_failed(rehearsal)
+    assert schema_of(pg) == before
+
+
+def test_broken_steps_fail_with_the_servers_own_words(pg: FreshDatabase) -> None:
+    pg.execute("create table orders (id int primary key, word text)")
+    rehearsal = rehearse(
+        [
+            CreateIndex(schema="public", table="orders", keys=("nope",)),
+            CreateIndex(schema="public", table="orders", keys=("word int4_ops",)),
+            CreateIndex(schema="public", table="orders", keys=("word",)),
+        ],
+        pg.dsn,
+    )
+    assert states(rehearsal) == ["failed", "failed", "passed"]
+    assert 'column "nope" does not exist' in rehearsal.steps[0].reason
+    assert 'operator class "int4_ops" does not accept data type text' in rehearsal.steps[1].reason
+    with pytest.raises(RehearsalFailed) as failed:
+        raise_if_failed(rehearsal)
+    assert failed.value.exit_code == 4
+    assert 'column "nope" does not exist' in failed.value.message
+    assert pg.connect().execute("select count(*) from pg_index where indrelid = 'orders'::regclass").fetchone() == (1,)
+
+
+@pytest.mark.pg("== 18")
+def test_a_step_about_a_slot_is_not_passed_off_as_rehearsed(pg: FreshDatabase) -> None:
+    rehearsal = rehearse([DropSlot(name="forgotten", restart_lsn="0/0")], pg.dsn)
+    assert states(rehearsal) == ["not_rehearsable"]
+    assert "slot" in rehearsal.steps[0].reason
+    assert rehearsal.scratch_version is None
+    raise_if_failed(rehearsal)
+
+
+@pytest.mark.pg("== 18")
+def test_a_policy_that_calls_what_does_not_exist_fails(pg: FreshDatabase) -> None:
+    pg.execute(
+        "create table t (owner int)",
+        "alter table t enable row level security",
+        "create policy p on t using (owner = 1)",
+    )
+    rehearsal = rehearse([ReplacePolicy(schema="public", table="t", name="p", using="(owner = nobody())")], pg.dsn)
+    assert states(rehearsal) == ["failed"]
+    assert "nobody() does not exist" in rehearsal.steps[0].reason
+
+
+@pytest.mark.pg("== 18")
+def test_the_step_runs_with_the_rights_that_it_will_have(pg: FreshDatabase) -> None:
+    role = pg.role("reader")
+    pg.execute("create table t (i int)", "grant select on t to reader")
+    rehearsal = rehearse([CreateIndex(schema="public", table="t", keys=("i",))], pg.dsn_as(role))
+    assert states(rehearsal) == ["failed"]
+    assert "must be owner of table t" in rehearsal.steps[0].reason
+
+
+@pytest.mark.pg("== 18")
+def test_a_table_that_could_not_be_copied_is_said_to_be_so(pg: FreshDatabase) -> None:
+    """A foreign table is left out; an ANALYZE of it can be tried on the target only."""
+    pg.execute(
+        "create extension file_fdw",
+        "create server files foreign data wrapper file_fdw",
+        "create foreign table far (i int) server files options (filename '/dev/null')",
+        "create table near (i int)",
+    )
+    rehearsal = rehearse(
+        [Analyze(schema="public", table="far"), CreateIndex(schema="public", table="near", keys=("i",))], pg.dsn
+    )
+    assert states(rehearsal) == ["not_rehearsable", "passed"]
+    assert "could not be copied" in rehearsal.steps[0].reason
+
+
+@pytest.mark.pg("== 18")
+def test_a_locked_table_ends_the_rehearsal_in_bounded_time(pg: FreshDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dump, "LOCK_WAIT_MS", 200)
+    pg.execute("create table t (i int)")
+    locker = pg.connect(autocommit=False)
+    locker.execute("lock table t in access exclusive mode")
+    with pytest.raises(RehearsalFailed, match="holds ACCESS EXCLUSIVE") as failed:
+        rehearse([CreateIndex(schema="public", table="t", keys=("i",))], pg.dsn)
+    assert failed.value.exit_code == 4
+    assert failed.value.hint
+    locker.rollback()
+
+
+class WrongUndo(DropIndex):
+    """A drop whose undo makes another index."""
+
+    __slots__ = ()
+
+    def undo(self, conn: Session, before: Before) -> None:
+        assert before["valid"]
+        conn.execute("create index other on public.t (j)")
+
+
+class Understated(DropIndex):
+    """A drop that holds a table far harder than it says, for long enough to be seen."""
+
+    __slots__ = ()
+
+    def do(self, conn: Session) -> None:
+        with conn.transaction():
+            conn.execute("lock table public.t in access exclusive mode")
+            conn.execute("select pg_sleep(0.5)")
+            conn.execute("drop index public.t_i")
+
+
+@pytest.mark.pg("== 18")
+def test_an_undo_that_does_not_restore_the_schema_is_found(pg: FreshDatabase) -> None:
+    pg.execute("create table t (i int, j int)", "create index t_i on t (i)")
+    good = CreateIndex(schema="public", table="t", keys=("j", "i"))
+    rehearsal = rehearse([good, WrongUndo(schema="public", name="t_i")], pg.dsn)
+    assert states(rehearsal) == ["passed", "failed"]
+    assert "its undo does not restore the schema" in rehearsal.steps[1].reason
+    assert "CREATE INDEX other" in rehearsal.steps[1].reason
+
+
+@pytest.mark.pg("== 18")
+def test_a_step_that_locks_harder_than_it_says_fails(pg: FreshDatabase) -> None:
+    pg.execute("create table t (i int)", "create index t_i on t (i)")
+    rehearsal = rehearse([Understated(schema="public", name="t_i")], pg.dsn)
+    assert states(rehearsal) == ["failed"]
+    assert rehearsal.steps[0].lock_seen is Lock.ACCESS_EXCLUSIVE
+    assert rehearsal.steps[0].reason == ("it took ACCESS EXCLUSIVE on a table although it says SHARE UPDATE EXCLUSIVE")
+
+
+def test_every_lock_mode_of_the_server_has_a_name(pg: FreshDatabase) -> None:
+    pg.execute("create table t (i int)")
+    conn = pg.connect(autocommit=False)
+    modes = "access share,row share,row exclusive,share update exclusive,share,share row exclusive,exclusive"
+    strongest: Lock | None = None
+    for mode in (*modes.split(","), "access exclusive"):
+        conn.execute(f"lock table t in {mode} mode")
+        rows = conn.execute("select mode from pg_locks where relation = 't'::regclass").fetchall()
+        for (name,) in rows:
+            strongest = stronger(strongest, lock_of(name))
+    assert strongest is Lock.ACCESS_EXCLUSIVE
+    conn.rollback()
+
+
+def test_a_step_that_was_done_before_has_nothing_to_rehearse(pg: FreshDatabase) -> None:
+    pg.execute("create table t (i int)")
+    rehearsal = rehearse([DropIndex(schema="public", name="long_gone")], pg.dsn)
+    assert states(rehearsal) == ["passed"]
+    assert "already" in rehearsal.steps[0].reason
+    assert rehearsal.steps[0].state is RehearsalState.PASSED
+    assert rehearsal.steps[0].spec.kind == "drop_index"
+    assert DropIndex(schema="public", name="long_gone").object[0] is Kind.INDEX
+    with psycopg.connect(pg.dsn) as conn:
+        assert conn.execute("select count(*) from pg_class where relname = 'long_gone'").fetchone() == (0,)

@@ -39,6 +39,7 @@ from pgrunbook.lab import (
     start_replica,
     stop_kept,
     sweep,
+    template,
 )
 from pgrunbook.lab import mark as marks
 from pgrunbook.lab.account import server_account
@@ -460,12 +461,42 @@ def test_a_user_without_a_name_is_told_what_to_do() -> None:
 # --- servers ----------------------------------------------------------------------------------------------------------
 
 
-def test_two_servers_at_once_are_two(any_binaries: Binaries) -> None:
-    identity = "select system_identifier from pg_control_system()"
-    with start_cluster(binaries=any_binaries) as first, start_cluster(binaries=any_binaries) as second:
-        assert ask(first.dsn(), identity) != ask(second.dsn(), identity)
+def test_two_servers_at_once_are_two() -> None:
+    with start_cluster() as first, start_cluster() as second:
         first.stop()
         assert ask(second.dsn(), "select 1") == 1
+
+
+def test_a_server_from_a_template_differs_from_one_by_initdb_only_in_identity(
+    any_binaries: Binaries, monkeypatch: pytest.MonkeyPatch, open_dir: Path
+) -> None:
+    monkeypatch.setattr(template, "cache_folder", lambda: open_dir / "cache")
+    question = "select (select string_agg(datname || datcollate, ',' order by oid) from pg_database)"
+    with start_cluster(binaries=any_binaries) as by_initdb, start_cluster(binaries=any_binaries) as by_copy:
+        assert [path.name[:5] for path in (open_dir / "cache").glob("data-*")] == ["data-"]
+        assert ask(by_initdb.dsn(), question) == ask(by_copy.dsn(), question)
+        identity = "select system_identifier from pg_control_system()"
+        assert ask(by_initdb.dsn(), identity) != ask(by_copy.dsn(), identity)
+        assert {path.stat().st_uid for path in by_copy.data_dir.rglob("*")} == {server_account().uid}
+        assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in by_copy.data_dir.rglob("*")} == {0}
+
+
+def test_a_damaged_template_is_passed_over(monkeypatch: pytest.MonkeyPatch, open_dir: Path) -> None:
+    cache = open_dir / "cache"
+    monkeypatch.setattr(template, "cache_folder", lambda: cache)
+    damaged = cache / template._template_name(embedded_binaries(), checksums=True)
+    (damaged / "global").mkdir(parents=True)
+    (damaged / "pg_wal").mkdir()
+    (damaged / "global" / "pg_control").write_bytes(b"x" * 8192)
+    with start_cluster() as server:
+        assert ask(server.dsn(), "select 1") == 1
+
+
+def test_without_a_place_for_templates_servers_start_too(monkeypatch: pytest.MonkeyPatch, open_dir: Path) -> None:
+    (open_dir / "file").write_text("")
+    monkeypatch.setattr(template, "cache_folder", lambda: open_dir / "file" / "cache")
+    with start_cluster() as server:
+        assert ask(server.dsn(), "select 1") == 1
 
 
 def test_a_restart_keeps_earlier_settings_and_adds_new_ones() -> None:
@@ -487,8 +518,11 @@ def test_durability_is_a_choice_and_nothing_else_is_crippled(durable, fsync: str
 
 
 @pytest.mark.parametrize("checksums, shown", [(True, "on"), (False, "off")])
-def test_checksums_are_a_choice(any_binaries: Binaries, checksums, shown: str) -> None:
-    with start_cluster(binaries=any_binaries, checksums=checksums) as server:
+@pytest.mark.parametrize("major", [17, 18])  # the default changed between them
+def test_checksums_are_a_choice(major: int, checksums, shown: str) -> None:
+    if major not in installed():
+        unavailable(f"PostgreSQL {major} is not installed")
+    with start_cluster(binaries=installed()[major], checksums=checksums) as server:
         assert ask(server.dsn(), "show data_checksums") == shown
 
 

@@ -13,9 +13,7 @@ PGBENCH_OF = embedded_binaries  # its pgbench serves every supported server
 
 def spec(*texts: str, users: int = 4, think_s: float = 0.1, warmup_s: float = 0.2, duration_s: float = 1.0):
     scripts = tuple(Script(name=f"s{n}", weight=1, text=text) for n, text in enumerate(texts))
-    return LoadSpec(
-        users=users, think_s=think_s, warmup_s=warmup_s, duration_s=duration_s, scripts=scripts, seed=7
-    )
+    return LoadSpec(users=users, think_s=think_s, warmup_s=warmup_s, duration_s=duration_s, scripts=scripts, seed=7)
 
 
 def sessions(pg) -> int:
@@ -85,7 +83,7 @@ def test_a_script_that_cannot_be_read_gives_its_reason(server18):
 
 
 def test_more_users_than_the_server_takes_is_an_error_and_no_figure(server18):
-    with pytest.raises(ServerError, match="too many clients|connection slots"):
+    with pytest.raises(ServerError, match=r"too many clients|connection slots"):
         run_load(spec("select 1;\n", users=80), server18.dsn, PGBENCH_OF())
 
 

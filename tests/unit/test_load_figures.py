@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import pytest
@@ -35,9 +36,7 @@ def requests(users: int, *lines: Line, pacing: Pacing = NO_THINKING) -> Requests
 
 
 def figures(of: Requests, from_s: float, until_s: float, names: tuple[str, ...] = ("a", "b")):
-    return summarise(
-        of, names, from_s=BEGAN_S + from_s, until_s=BEGAN_S + until_s, other_cpu_ratio=0.25
-    )
+    return summarise(of, names, from_s=BEGAN_S + from_s, until_s=BEGAN_S + until_s, other_cpu_ratio=0.25)
 
 
 def test_a_line_of_the_log_is_read():
@@ -101,7 +100,7 @@ def test_the_mean_time_to_think_is_what_was_asked_for():
 def test_first_arrivals_are_spread_over_the_mean_time_to_think():
     pacing = Pacing(mean_us=4_000_000)
     arrivals = sorted(pacing.think_us(client, 0) for client in range(100))
-    gaps = [later - earlier for earlier, later in zip(arrivals, arrivals[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(arrivals)]
     assert arrivals[-1] < 4_000_000
     assert max(gaps) < 3 * 4_000_000 / 100
 

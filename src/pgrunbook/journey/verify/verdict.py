@@ -136,7 +136,7 @@ def _by_time(counted: Sequence[Pair], before: Measurement, after: Measurement) -
     fair = 1 - now / load / was if was > 0 else 0.0
     noise = _noise_ratio(counted, was, per[1])
     what = "time per row" if is_per_row else "time per call"
-    gain = max(raw, fair) if load > 1 else raw
+    gain = round(max(raw, fair) if load > 1 else raw, 6)
     # Faster only as far as everything became faster: whether the step did it, the window cannot tell.
     is_shared = load < 1 and raw >= MIN_GAIN_RATIO > fair
     if abs(gain) >= MIN_GAIN_RATIO:
@@ -176,7 +176,7 @@ def _weighted(pairs: Sequence[Pair], what: str, figure: Callable[[QueryFigures],
     """The change of a figure's mean; None when there was nothing of it before."""
     was = sum(max(a.calls, 1) * (figure(a) or 0.0) for a, _ in pairs)
     now = sum(max(a.calls, 1) * (figure(b) or 0.0) for a, b in pairs)
-    return _Change(what=what, basis=Basis.MEASURED, gain_ratio=1 - now / was) if was > 0 else None
+    return _Change(what=what, basis=Basis.MEASURED, gain_ratio=round(1 - now / was, 6)) if was > 0 else None
 
 
 def _pairs(before: Measurement, after: Measurement) -> list[Pair]:

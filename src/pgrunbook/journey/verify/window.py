@@ -56,9 +56,9 @@ class Counter:
 class Patience:
     """How long to measure.
 
-    The window ends when queries with `enough_ratio` of all their time were called `min_calls` times, at the latest after
-    `max_wait_s`.  A query that nobody has called within `idle_s` is not waited for; when that holds for all, there is
-    no load to measure under.
+    The window ends when queries with `enough_ratio` of all their time were called `min_calls` times, at the latest
+    after `max_wait_s`.  A query that nobody has called within `idle_s` is not waited for; when that holds for all,
+    there is no load to measure under.
     """
 
     min_calls: int = 5

@@ -50,6 +50,17 @@ class Upkeep:
         return self.activity.dead_rows > self.vacuum_trigger_rows
 
     @property
+    def was_never_analyzed(self) -> bool:
+        """Neither VACUUM nor ANALYZE ever counted its rows; or VACUUM did, and no ANALYZE is on record."""
+        counts = self.activity
+        if counts.last_analyze_at is not None or counts.last_autoanalyze_at is not None:
+            return False
+        if self.relation.estimated_rows < 0:
+            return True
+        vacuumed = counts.last_vacuum_at is not None or counts.last_autovacuum_at is not None
+        return vacuumed and counts.modified_rows >= max(counts.live_rows, 1)
+
+    @property
     def dead_bytes(self) -> float:
         """About how much of the table the dead rows fill, if they are as wide as the live ones."""
         return self.relation.size_bytes * self.dead_ratio

@@ -68,6 +68,15 @@ def cancel_query(backend: Backend) -> Advice:
     )
 
 
+def roll_back(gid: str) -> Advice:
+    """Roll a prepared transaction back (in its own database)."""
+    return Advice(
+        title=f"Roll prepared transaction {gid} back",
+        sql=f"ROLLBACK PREPARED {literal(gid)};",
+        risk="No way back: its work is lost.  If its coordinator decided to commit, run COMMIT PREPARED instead.",
+    )
+
+
 def drop_slot(slot: ReplicationSlot) -> Advice:
     """Drop a replication slot, only if it still stands where it was seen."""
     return advise(DropSlot(name=slot.name, restart_lsn=slot.restart_lsn, confirmed_flush_lsn=slot.confirmed_flush_lsn))

@@ -61,7 +61,8 @@ def judge(seen: Seen, limits: Limits) -> Iterator[Verdict]:
     faulty = [
         table
         for table in seen.derived(upkeep)
-        if table.relation.estimated_rows >= 0
+        if not table.was_never_analyzed
+        and table.relation.estimated_rows >= 0
         and _is_past(table, seen, limits)
         and not (running and table.is_enabled and _is_tended(table, seen, limits))
     ]

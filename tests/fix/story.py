@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import psycopg
@@ -69,3 +71,45 @@ def counted(db: FreshDatabase, condition: str) -> None:
             ).fetchone() == (True,)
 
     until(holds, condition)
+
+
+@contextlib.contextmanager
+def running(db: FreshDatabase, statement: str, **kwargs: Any) -> Iterator[psycopg.Connection[Any]]:
+    """Run a statement in the background; it is cancelled, if need be, at the end."""
+    conn = db.connect(**kwargs)
+
+    def run() -> None:
+        with contextlib.suppress(psycopg.Error):
+            conn.execute(statement.encode())
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        wanted = conn.info.backend_pid
+        until(lambda: _is_active(db, wanted), f"{statement} runs")
+        yield conn
+    finally:
+        while thread.is_alive():
+            with contextlib.suppress(psycopg.Error):
+                conn.cancel_safe()
+            thread.join(0.2)
+
+
+def _is_active(db: FreshDatabase, pid: int) -> bool:
+    with psycopg.connect(db.dsn, autocommit=True) as conn:
+        row = conn.execute("select state = 'active' from pg_stat_activity where pid = %s", (pid,)).fetchone()
+    return row == (True,)
+
+
+def waits_for_a_lock(db: FreshDatabase, conn: psycopg.Connection[Any]) -> None:
+    """Wait until this session waits for a lock (and the server has noted since when)."""
+    pid = conn.info.backend_pid
+
+    def holds() -> bool:
+        with psycopg.connect(db.dsn, autocommit=True) as other:
+            row = other.execute(
+                "select count(*) from pg_locks where pid = %s and not granted and waitstart is not null", (pid,)
+            ).fetchone()
+        return row == (1,)
+
+    until(holds, f"session {pid} waits for a lock")

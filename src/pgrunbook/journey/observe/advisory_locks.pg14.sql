@@ -7,7 +7,7 @@ select
     pg_catalog.array_agg(
       case
         when l.objsubid = 1 then ((l.classid::int8 << 32) | l.objid::int8)::text
-        else l.classid::int8::int4::text || ', ' || l.objid::int8::int4::text
+        else ((l.classid::int8 << 32) >> 32)::text || ', ' || ((l.objid::int8 << 32) >> 32)::text
       end
       order by l.classid, l.objid
     )

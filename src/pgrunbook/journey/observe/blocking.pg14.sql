@@ -9,11 +9,14 @@ waiting as materialized (
 oldest as materialized (
   select w.* from waiting as w order by w.waitstart nulls last, w.pid limit 500
 ),
-prepared as materialized (
+ownerless as materialized (
+  select l.* from pg_catalog.pg_locks as l where l.pid is null and l.granted
+),
+prepared as (
   select l.*, x.gid
-  from pg_catalog.pg_locks as l
-  join pg_catalog.pg_prepared_xacts as x on x.transaction::text = pg_catalog.split_part(l.virtualtransaction, '/', 2)
-  where l.pid is null and l.granted
+  from pg_catalog.pg_prepared_xacts as x
+  join ownerless as o on o.locktype = 'transactionid' and o.transactionid = x.transaction
+  join ownerless as l on l.virtualtransaction = o.virtualtransaction
 )
 select
   w.pid::int4 as pid,

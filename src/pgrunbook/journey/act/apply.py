@@ -15,7 +15,7 @@ from pgrunbook.journey.act.verifier import KeepAll, Verifier
 from pgrunbook.journey.steps import Before, Step, load
 from pgrunbook.journey.steps.runner import PATIENCE, Patience, clear_away, run_step
 from pgrunbook.model.plan import Phase, PlannedStep, RunOutcome, StepOutcome, StepState, TargetPrint
-from pgrunbook.record.history import RunStep, write_intent
+from pgrunbook.record.history import RunStep
 from pgrunbook.record.journal import Journal
 
 
@@ -47,7 +47,7 @@ def apply(
             run.number = number
             taking = _Taking(run=run, planned=planned, step=step, earlier=interrupted.get(identity(planned.step)))
             ended.append(taking.take())
-            if ended[-1].state is StepState.FAILED:
+            if ended[-1].state is StepState.FAILED or not run.can_write:
                 break
         return run.outcome(ended, reconciled)
 
@@ -100,9 +100,12 @@ class _Taking:
         if self.earlier is None:
             run.tell(Phase.MEASURE_BEFORE, self.step.title)
             draft = self._draft(before, run.verify.measure(run.executor.conn, self.planned))
-        run.tell(Phase.INTENT, self.step.title)
-        self.entry = draft
-        write_intent(run.journal, draft)
+        self.entry = draft  # before it is written: an interrupt may come in between
+        try:
+            run.announce(draft)
+        except Refused:
+            self.entry = None
+            raise
         if self.earlier is not None:
             reason = f"it was interrupted, and taken up again as {draft.step_id}"
             run.close_step(outcome_of(self.earlier, StepState.REFUSED, reason))

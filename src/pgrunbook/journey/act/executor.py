@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from pgrunbook.errors import Refused, Unreachable
 from pgrunbook.journey.observe.observer import Observer
+from pgrunbook.journey.steps.runner import prepare_session
 from pgrunbook.model import Server, ServerRole
 from pgrunbook.model.plan import TargetPrint
 from pgrunbook.pg.connect import Session, into, translated
@@ -19,6 +20,7 @@ from pgrunbook.record.history import History
 
 KEY = 0x7067_7275_6E62  # "pgrunb"
 POLL_S = 0.2
+LOCK_BUDGET_S = 1.0  # until a step sets its own
 
 _HOLDER = """/* pgrunbook: executor */
 select a.pid::int4 as pid, a.backend_start::text as backend_start, a.application_name as application,
@@ -50,7 +52,7 @@ class Executor:
         self.target = TargetPrint.of(self.server)
 
     def guard(self, expected: TargetPrint | None) -> None:
-        """Refuse poolers, standbys and targets for which the plan was not made."""
+        """Refuse poolers, standbys and targets for which the plan was not made; then make the session our own."""
         if self.server.through_pooler:
             raise Refused(
                 "this connection goes through a transaction pooler, where sessions and locks are not ours alone",
@@ -63,6 +65,7 @@ class Executor:
                 f"the plan was made for another target: {'; '.join(differences)}",
                 hint="Make a new plan for this target.",
             )
+        prepare_session(self.conn, LOCK_BUDGET_S)
 
     def take_lock(self, history: History, tell: Callable[[str], None]) -> None:
         """Become the only executor; wait for a backend of ours whose client died.  Raises Refused."""

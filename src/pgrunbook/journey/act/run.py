@@ -16,7 +16,7 @@ from pgrunbook.journey.act.verifier import Verifier
 from pgrunbook.journey.steps.runner import PATIENCE, Patience
 from pgrunbook.model.plan import Phase, Progress, RunOutcome, StepOutcome, TargetPrint
 from pgrunbook.pg.connect import connect
-from pgrunbook.record.history import History, fold, write_outcome
+from pgrunbook.record.history import History, RunStep, fold, write_intent, write_outcome
 from pgrunbook.record.journal import Journal, folder_for
 
 Tell: TypeAlias = Callable[[Progress], None]
@@ -38,6 +38,8 @@ class ActingRun:
     patience: Patience = PATIENCE
     number: int = 0
     total: int = 0
+    intents: int = 0
+    can_write: bool = True
     run_id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}")
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -48,6 +50,16 @@ class ActingRun:
     def history(self) -> History:
         """What the journal says now."""
         return fold(self.journal.records())
+
+    def announce(self, entry: RunStep) -> None:
+        """Write down what is about to be done.  Raises Refused, and then no further step is taken."""
+        self.tell(Phase.INTENT, entry.title)
+        try:
+            write_intent(self.journal, entry)
+        except Refused:
+            self.can_write = False
+            raise
+        self.intents += 1
 
     def close_step(self, outcome: StepOutcome) -> StepOutcome:
         """Write down what became of a step.  Raises ChangedInPart when that cannot be written."""
@@ -79,6 +91,8 @@ class ActingRun:
         try:
             self.journal.append("run_ended", run=self.run_id, end=end)
         except Refused as exc:
+            if not self.intents:
+                raise
             raise ChangedInPart(
                 f"the run has {end}, but its end could not be written down: {exc.message}", hint=exc.hint
             ) from exc

@@ -1,0 +1,227 @@
+"""One case a step: a database in which it has something to do, and the step made for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from tests.fix.server import FreshDatabase
+
+from pgrunbook.journey.steps import Step
+from pgrunbook.journey.steps.analyze import Analyze
+from pgrunbook.journey.steps.create_index import CreateIndex
+from pgrunbook.journey.steps.drop_index import DropIndex
+from pgrunbook.journey.steps.drop_invalid_index import DropInvalidIndex
+from pgrunbook.journey.steps.drop_slot import DropSlot
+from pgrunbook.journey.steps.end_session import EndSession
+from pgrunbook.journey.steps.reindex import Reindex
+from pgrunbook.journey.steps.replace_policy import ReplacePolicy
+from pgrunbook.journey.steps.set_autovacuum import SetAutovacuum
+from pgrunbook.journey.steps.set_database_setting import SetDatabaseSetting
+from pgrunbook.journey.steps.set_role_setting import SetRoleSetting
+from pgrunbook.journey.steps.vacuum import Vacuum
+
+HOSTILE = "we\"ird; %s drop\n'table' \\ 🐘"
+LONG = "ä" * 31 + "x"  # 63 bytes
+TABLE = (
+    """create table {table} (id int primary key, {column} int, owner text, email text)
+         with (fillfactor = 90, autovacuum_enabled = false, toast.autovacuum_enabled = false)""",
+    "insert into {table} select g, g % 7, 'owner' || g % 3, 'e' || g || '@x.org' from generate_series(1, 500) as g",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepCase:
+    """`setup` may hold `{table}`, `{column}`, `{name}` and `{role}`, quoted; `make` gets them bare."""
+
+    kind: str
+    make: Callable[[FreshDatabase, Names], Step]
+    setup: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """What everything is called."""
+
+    table: str = "orders"
+    column: str = "customer_id"
+    name: str = "orders_old"
+    role: str = "app"
+
+
+PLAIN = Names()
+STRANGE = Names(table=HOSTILE, column=HOSTILE.upper(), name=LONG, role="a\"p'p %")
+
+
+def prepare(database: FreshDatabase, case: StepCase, names: Names = PLAIN, *, table: bool = True) -> Step:
+    """Set the database up for this case, with or without making its table first, and make its step."""
+    quoted = {field: quoted_name(getattr(names, field)) for field in ("table", "column", "name", "role")}
+    with psycopg.connect(database.dsn, autocommit=True) as conn:
+        for statement in (*(TABLE if table else ()), *case.setup):
+            text = statement
+            for field, value in quoted.items():
+                text = text.replace("{" + field + "}", value)
+            if text.startswith("may fail: "):
+                try:
+                    conn.execute(text.removeprefix("may fail: ").encode())
+                except psycopg.errors.UniqueViolation:
+                    continue
+            else:
+                conn.execute(text.encode())
+    return case.make(database, names)
+
+
+def quoted_name(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _drop_slot(database: FreshDatabase, names: Names) -> Step:
+    with psycopg.connect(database.dsn) as conn:
+        (lsn,) = _row(conn, "select restart_lsn::text from pg_replication_slots where slot_name = 'forgotten'")
+    return DropSlot(name="forgotten", restart_lsn=lsn)
+
+
+def _end_session(database: FreshDatabase, names: Names) -> Step:
+    """A client that reads within a transaction and then says nothing more; it is closed with the database."""
+    idler = database.connect_as(names.role, autocommit=False)
+    idler.execute("select 1")
+    with psycopg.connect(database.dsn) as conn:
+        pid, *times = _row(
+            conn,
+            "select pid, backend_start, xact_start, query_start, state_change from pg_stat_activity"
+            f" where pid = {idler.info.backend_pid}",
+        )
+    fields = ("backend_start", "xact_start", "query_start", "state_change")
+    return EndSession(pid=pid, **dict(zip(fields, (at.isoformat() for at in times), strict=True)))
+
+
+def _row(conn: psycopg.Connection[Any], query: str) -> Sequence[Any]:
+    row = conn.execute(query.encode()).fetchone()
+    assert row is not None
+    return row
+
+
+ROLE = (
+    "create role {role} login",
+    "grant all on {table} to {role}",
+    "alter role {role} set work_mem = '5MB'",
+    "alter role {role} set search_path = '$user', 'We', public",
+    "alter role {role} set statement_timeout = '1h'",
+    "alter role {role} set jit = off",
+)
+
+CASES = (
+    StepCase(
+        kind="create_index",
+        make=lambda _, n: CreateIndex(
+            schema="public", table=n.table, keys=(quoted_name(n.column), "(lower(email)) DESC"), where="id > 10"
+        ),
+    ),
+    StepCase(
+        kind="drop_index",
+        make=lambda _, n: DropIndex(schema="public", name=n.name),
+        setup=(
+            "create index {name} on {table} (email desc, (lower(owner)))",
+            "comment on index {name} is 'it''s \\ old'",
+            "alter index {name} alter column 2 set statistics 500",
+            "alter table {table} cluster on {name}",
+        ),
+    ),
+    StepCase(
+        kind="drop_invalid_index",
+        make=lambda _, n: DropInvalidIndex(schema="public", name=n.name),
+        setup=("may fail: create unique index concurrently {name} on {table} (owner)",),
+    ),
+    StepCase(
+        kind="reindex",
+        make=lambda _, n: Reindex(schema="public", name=n.name),
+        setup=("create index {name} on {table} (email)",),
+    ),
+    StepCase(kind="analyze", make=lambda _, n: Analyze(schema="public", table=n.table)),
+    StepCase(kind="vacuum", make=lambda _, n: Vacuum(schema="public", table=n.table)),
+    StepCase(
+        kind="set_autovacuum",
+        make=lambda _, n: SetAutovacuum(
+            schema="public",
+            table=n.table,
+            options=("fillfactor=80", "autovacuum_vacuum_scale_factor=0.05"),
+            reset=("autovacuum_enabled", "toast.autovacuum_enabled"),
+        ),
+    ),
+    StepCase(
+        kind="set_role_setting",
+        make=lambda _, n: SetRoleSetting(
+            role=n.role,
+            settings=("statement_timeout=30s", "idle_in_transaction_session_timeout=1min", 'app.it=a "quoted" \\ \'x'),
+            reset=("search_path",),
+        ),
+        setup=ROLE,
+    ),
+    StepCase(
+        kind="set_database_setting",
+        make=lambda d, _: SetDatabaseSetting(
+            database=d.name, settings=("lock_timeout=3s",), reset=("search_path", "work_mem")
+        ),
+        setup=(
+            (
+                "do $$ begin"
+                " execute format('alter database %I set search_path = public, %L', current_database(), 'We');"
+                " execute format('alter database %I set work_mem = ''6MB''', current_database());"
+                " execute format('alter database %I set lock_timeout = ''9s''', current_database()); end $$"
+            ),
+        ),
+    ),
+    StepCase(
+        kind="replace_policy",
+        make=lambda _, n: ReplacePolicy(
+            schema="public",
+            table=n.table,
+            name=n.name,
+            using=f"{quoted_name(n.column)} > 0 and owner = (select current_user)",
+            old_using=f"(({quoted_name(n.column)} > 0) AND (owner = CURRENT_USER))",
+        ),
+        setup=(
+            *ROLE,
+            "alter table {table} enable row level security",
+            (
+                "create policy {name} on {table} for all to {role} using ({column} > 0 and owner = current_user)"
+                " with check (owner = current_user and exists (select from {table} as x where x.id = {table}.id))"
+            ),
+        ),
+    ),
+    StepCase(
+        kind="drop_slot",
+        make=_drop_slot,
+        setup=("select pg_create_physical_replication_slot('forgotten', true)",),
+    ),
+    StepCase(kind="end_session", make=_end_session, setup=ROLE),
+)
+
+_WORLD = (
+    (
+        "select indexrelid::regclass::text, indisvalid, pg_get_indexdef(indexrelid) from pg_index"
+        " where indexrelid >= 16384 order by 1"
+    ),
+    "select relname::text, reloptions from pg_class where oid >= 16384 and relkind = 'r' order by 1",
+    "select reloptions from pg_class where oid >= 16384 and relkind = 't' and reloptions is not null order by 1",
+    (
+        "select r.rolname::text, s.setconfig from pg_db_role_setting as s left join pg_roles as r on r.oid = s.setrole"
+        " order by 1, 2"
+    ),
+    (
+        "select polname::text, pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid)"
+        " from pg_policy order by 1"
+    ),
+    "select slot_name::text from pg_replication_slots where not temporary",
+)
+
+
+def world(database: FreshDatabase) -> str:
+    """Everything that a step could change: the schema as pg_dump tells it, options, settings, slots."""
+    dump = database.cluster.run("pg_dump", "-s", "--restrict-key=x", "-d", database.name)
+    assert dump.returncode == 0, dump.stderr
+    with psycopg.connect(database.dsn, autocommit=True) as conn:
+        rows = [repr(conn.execute(query.encode()).fetchall()) for query in _WORLD]
+    return "\n".join([dump.stdout, *rows])

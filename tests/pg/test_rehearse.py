@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from tests.fix.server import FreshDatabase
 
-from pgrunbook.errors import RehearsalFailed
+from pgrunbook.errors import Refused, RehearsalFailed
 from pgrunbook.journey.rehearse import raise_if_failed, rehearse
 from pgrunbook.journey.rehearse.lock_watch import lock_of, stronger
 from pgrunbook.journey.steps import Before, Step
@@ -15,6 +15,7 @@ from pgrunbook.journey.steps.create_index import CreateIndex
 from pgrunbook.journey.steps.drop_index import DropIndex
 from pgrunbook.journey.steps.drop_slot import DropSlot
 from pgrunbook.journey.steps.replace_policy import ReplacePolicy
+from pgrunbook.lab import Pgbouncer
 from pgrunbook.lab.schema import dump
 from pgrunbook.model import Kind, Lock
 from pgrunbook.model.rehearsal import Rehearsal, RehearsalState
@@ -145,6 +146,15 @@ def test_a_locked_table_ends_the_rehearsal_in_bounded_time(pg: FreshDatabase, mo
     assert failed.value.exit_code == 4
     assert failed.value.hint
     locker.rollback()
+
+
+def test_a_pooler_is_refused_because_pg_dump_would_leave_its_settings_behind(
+    server18: FreshDatabase, pgbouncer: Pgbouncer
+) -> None:
+    server18.execute("create table t (i int)")
+    with pytest.raises(Refused, match="pooler") as refused:
+        rehearse([CreateIndex(schema="public", table="t", keys=("i",))], pgbouncer.dsn(server18.name))
+    assert "server itself" in refused.value.hint
 
 
 class WrongUndo(DropIndex):

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
 import pytest
 
 from pgrunbook.errors import ServerError
@@ -77,6 +84,32 @@ def test_a_server_that_refuses_gives_its_reason(server18):
         run_load(spec("select 1;\n"), dsn, PGBENCH_OF())
 
 
+@pytest.fixture
+def with_password(server18):
+    """A role that the server asks for its password."""
+    role = server18.role("needs_password", options="login password 'x'")
+    with server18.connect() as conn:
+        rules = Path(conn.execute("show hba_file").fetchone()[0])
+        before = rules.read_text()
+        rules.write_text(f"local all {role} scram-sha-256\n{before}")
+        conn.execute("select pg_reload_conf()")
+        yield role
+        rules.write_text(before)
+        conn.execute("select pg_reload_conf()")
+
+
+def test_a_missing_password_is_an_error_and_no_wait_for_somebody_to_type_it(server18, with_password):
+    with pytest.raises(ServerError, match="password"):
+        run_load(spec("select 1;\n"), server18.dsn_as(with_password), PGBENCH_OF())
+
+
+def test_a_password_is_not_among_the_arguments(server18, with_password):
+    dsn = server18.dsn_as(with_password, password="x")
+    with RunningLoad.start(spec("select 1;\n"), dsn, PGBENCH_OF()) as load:
+        load.wait(0.3)
+        assert "password" not in " ".join(psutil.Process(load.pid).cmdline())
+
+
 def test_a_script_that_cannot_be_read_gives_its_reason(server18):
     with pytest.raises(ServerError, match="nonsense"):
         run_load(spec("\\nonsense\n"), server18.dsn, PGBENCH_OF())
@@ -91,6 +124,44 @@ def test_too_few_samples_are_no_figure(server18):
     rare = spec("select 1;\n", users=1, think_s=0.3, warmup_s=0.0, duration_s=0.5)
     with pytest.raises(ServerError, match="figures need 20"):
         run_load(rare, server18.dsn, PGBENCH_OF())
+
+
+KILLED = """
+import sys, time
+from pgrunbook.lab import embedded_binaries
+from pgrunbook.procedures.load import LoadSpec, RunningLoad, Script
+script = Script(name="one", weight=1, text="select 1;")
+spec = LoadSpec(users=3, think_s=0.05, warmup_s=0.0, duration_s=60.0, scripts=(script,))
+load = RunningLoad.start(spec, sys.argv[1], embedded_binaries())
+load.wait(0.2)
+print(load.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_a_load_dies_with_the_process_that_started_it(server18, tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, server18.dsn],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    ) as starter:
+        assert starter.stdout is not None
+        pgbench = int(starter.stdout.readline())
+        assert not is_gone(pgbench)
+        starter.kill()
+    deadline = time.monotonic() + 30
+    while not is_gone(pgbench):
+        assert time.monotonic() < deadline, "pgbench outlived the process that started it"
+        time.sleep(0.02)
+    assert not list(tmp_path.glob("pgrunbook-load-*"))
 
 
 def test_many_users_work_through_a_pooler_in_transaction_mode(server18, pgbouncer):

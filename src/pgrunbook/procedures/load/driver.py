@@ -31,8 +31,10 @@ LIFE_LIMIT_S = 86_400  # pgbench wants an end; ours comes sooner
 STOP_LIMIT_S = 10.0
 SECRET = {"password", "sslpassword"}
 # The log's name ends in the process id, which exec keeps; one log for each thread, the first without a number.
+# A leader of a session that opens a terminal to read it (<>) gets it as its own, and is hung up on when we end.
 START = """
 ulimit -S -n "$1" || exit 126
+: <> "$2"
 ln -s "$2" "$3.$$"
 thread=1
 while [ "$thread" -lt "$4" ]; do ln -s "$2" "$3.$$.$thread"; thread=$((thread + 1)); done
@@ -65,6 +67,11 @@ class Driver:
         return self._process.poll() is None
 
     @property
+    def pid(self) -> int:
+        """The process id of pgbench."""
+        return self._process.pid
+
+    @property
     def exit_code(self) -> int | None:
         """What pgbench ended with; None while it runs."""
         return self._process.poll()
@@ -74,6 +81,10 @@ class Driver:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(STOP_LIMIT_S)
+
+    def forget_folder(self) -> None:
+        """Remove scripts and log links; pgbench has them open once its first request has ended."""
+        self._folder.cleanup()
 
     def close(self) -> None:
         """Give up the log and the folder; call it when nobody reads any more."""

@@ -33,6 +33,7 @@ CALL_OFF = """
     from pg_catalog.pg_stat_activity
     where application_name = %(name)s and state = 'active' and usename = current_user
 """
+PROMPT = b"Password"
 GIVEN_UP = re.compile(r"client (\d+) (?:script (\d+) )?aborted")
 
 
@@ -71,6 +72,11 @@ class RunningLoad:
     def alive(self) -> bool:
         """Whether the users are still at work."""
         return not self._stopping.is_set() and self._driver.alive
+
+    @property
+    def pid(self) -> int:
+        """The process id of pgbench."""
+        return self._driver.pid
 
     @property
     def started_at_s(self) -> float | None:
@@ -193,6 +199,8 @@ class RunningLoad:
         if not chunks:
             return False
         *lines, rests[fd] = (rests[fd] + b"".join(chunks)).split(b"\n")
+        if rests[fd].startswith(PROMPT):  # there is nobody to ask: let it fail, with the server's reason
+            os.write(fd, b"\n")
         with self._lock:
             for line in lines:
                 text = line.decode("utf-8", "replace")
@@ -205,6 +213,8 @@ class RunningLoad:
     def _note_record(self, text: str) -> None:
         record = parse_line(text)
         if record is not None and record.client < self.spec.users:
+            if not self._requests.ended:
+                self._driver.forget_folder()
             self._requests.add(record)
 
     def _note_words(self, text: str) -> None:

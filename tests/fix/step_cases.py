@@ -73,6 +73,17 @@ def prepare(database: FreshDatabase, case: StepCase, names: Names = PLAIN, *, ta
     return case.make(database, names)
 
 
+def start_over(database: FreshDatabase) -> None:
+    """Take away what `prepare` made."""
+    database.execute(
+        "drop table if exists orders",
+        "select pg_drop_replication_slot(slot_name) from pg_replication_slots",
+        f"alter database {database.name} reset all",
+        "do $$ begin if exists (select from pg_roles where rolname = 'app') then"
+        " drop owned by app; drop role app; end if; end $$",
+    )
+
+
 def quoted_name(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
@@ -202,7 +213,7 @@ CASES = (
 _WORLD = (
     (
         "select indexrelid::regclass::text, indisvalid, pg_get_indexdef(indexrelid) from pg_index"
-        " where indexrelid >= 16384 order by 1"
+        " where indexrelid >= 16384 and indexrelid::regclass::text !~ '^pg_toast' order by 1"
     ),
     "select relname::text, reloptions from pg_class where oid >= 16384 and relkind = 'r' order by 1",
     "select reloptions from pg_class where oid >= 16384 and relkind = 't' and reloptions is not null order by 1",

@@ -1,0 +1,210 @@
+"""kill -9 at every phase of every step, then the same again: the world is that of a run that nobody disturbed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+from tests.fix.killed import FAST, Killable, NeverBetter
+from tests.fix.server import FreshDatabase
+from tests.fix.step_cases import CASES, StepCase, prepare, start_over, world
+
+from pgrunbook.journey.act import apply, undo
+from pgrunbook.journey.steps import Step, spec_of
+from pgrunbook.journey.steps.create_index import CreateIndex
+from pgrunbook.model.plan import Phase, PlannedStep, Progress, RunOutcome, StepState
+from pgrunbook.record import Journal, fold, open_steps, read, verify
+
+PHASES = (
+    Phase.PRECHECK, Phase.CAPTURE, Phase.MEASURE_BEFORE, Phase.INTENT, Phase.DO, Phase.DONE, Phase.MEASURE_AFTER,
+    Phase.OUTCOME, Phase.END,
+)  # fmt: skip
+UNDO_PHASES = (Phase.UNDOING, Phase.UNDO, Phase.OUTCOME, Phase.END)
+REVERSIBLE = ("create_index", "drop_index", "set_autovacuum", "set_role_setting", "replace_policy")
+INDEX = CreateIndex.on_columns("public", "orders", ["customer_id"])
+WAIT_LIMIT_S = 60.0
+
+
+def again(database: FreshDatabase, folder: Path, step: Step, *, better: bool = True) -> RunOutcome:
+    """The same apply once more, in this process, to its end."""
+    return apply(
+        [PlannedStep(step=spec_of(step))],
+        database.dsn,
+        journal=Journal(folder),
+        verify=None if better else NeverBetter(),
+        patience=FAST,
+    )
+
+
+def assert_journal_is_whole(folder: Path) -> None:
+    assert verify(folder).records == len(read(folder))
+    assert not open_steps(fold(read(folder)))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.kind)
+def test_killed_at_each_phase_of_applying(
+    server18: FreshDatabase, killable: Killable, tmp_path: Path, case: StepCase
+) -> None:
+    again(server18, tmp_path / "undisturbed", prepare(server18, case))
+    expected = world(server18)
+    for phase in PHASES:
+        start_over(server18)
+        step = prepare(server18, case)
+
+        killable.start([step], server18.dsn, tmp_path / phase, die_at=phase)
+        assert killable.ended() == -signal.SIGKILL, phase
+
+        outcome = again(server18, tmp_path / phase, step)
+        assert outcome.exit_code == 0, phase
+        assert world(server18) == expected, phase
+        assert_journal_is_whole(tmp_path / phase)
+
+
+@pytest.mark.parametrize("kind", REVERSIBLE)
+def test_killed_at_each_phase_of_undoing_what_did_not_help(
+    server18: FreshDatabase, killable: Killable, tmp_path: Path, kind: str
+) -> None:
+    step = prepare(server18, _case(kind))
+    before = world(server18)
+    for phase in UNDO_PHASES:
+        killable.start([step], server18.dsn, tmp_path / phase, die_at=phase, better=False)
+        assert killable.ended() == -signal.SIGKILL, phase
+
+        again(server18, tmp_path / phase, step, better=False)
+        assert world(server18) == before, phase
+        assert_journal_is_whole(tmp_path / phase)
+
+
+@pytest.mark.parametrize("kind", REVERSIBLE)
+def test_killed_at_each_phase_of_undoing_on_request(
+    server18: FreshDatabase, killable: Killable, tmp_path: Path, kind: str
+) -> None:
+    step = prepare(server18, _case(kind))
+    before = world(server18)
+    for phase in UNDO_PHASES:
+        again(server18, tmp_path / phase, step)
+
+        killable.start([], server18.dsn, tmp_path / phase, die_at=phase, what="all")
+        assert killable.ended() == -signal.SIGKILL, phase
+
+        assert undo("all", server18.dsn, journal=Journal(tmp_path / phase), patience=FAST).exit_code == 0, phase
+        assert world(server18) == before, phase
+        assert_journal_is_whole(tmp_path / phase)
+
+
+@pytest.mark.parametrize("kind", REVERSIBLE)
+def test_an_interrupted_step_that_nobody_plans_again_is_cleared_away_or_kept_whole(
+    server18: FreshDatabase, killable: Killable, tmp_path: Path, kind: str
+) -> None:
+    step = prepare(server18, _case(kind))
+    before = world(server18)
+    killable.start([step], server18.dsn, tmp_path, die_at=Phase.DO)
+    assert killable.ended() == -signal.SIGKILL
+
+    outcome = apply([], server18.dsn, journal=Journal(tmp_path), patience=FAST)
+
+    assert [step.state for step in outcome.reconciled] == [StepState.REFUSED]
+    assert world(server18) == before
+    assert_journal_is_whole(tmp_path)
+
+
+def test_a_build_goes_on_when_its_client_is_killed_and_is_adopted(
+    server18: FreshDatabase, killable: Killable, tmp_path: Path
+) -> None:
+    prepare(server18, CASES[0])
+    holder = server18.connect(autocommit=False)
+    holder.execute("set transaction isolation level repeatable read")
+    holder.execute("select 1 from pg_class limit 1")
+    pid = killable.start([INDEX], server18.dsn, tmp_path, die_at=None)
+    builder = _builder(server18)
+    os.kill(pid, signal.SIGKILL)
+    assert killable.ended() == -signal.SIGKILL
+    assert _builder(server18) == builder
+    waited: list[str] = []
+
+    def let_go(progress: Progress) -> None:
+        if progress.phase is Phase.WAIT:
+            waited.append(progress.text)
+            holder.close()
+
+    outcome = apply(
+        [PlannedStep(step=spec_of(INDEX))], server18.dsn, journal=Journal(tmp_path), progress=let_go, patience=FAST
+    )
+    assert f"backend {builder}" in waited[0]
+    assert [step.state for step in outcome.reconciled] == [StepState.RECONCILED]
+    assert [step.state for step in outcome.steps] == [StepState.ALREADY]
+    assert _indexes(server18) == [("orders_customer_id_idx", True), ("orders_pkey", True)]
+    assert_journal_is_whole(tmp_path)
+
+
+def test_a_build_that_died_with_its_client_is_begun_again(
+    server18: FreshDatabase, killable: Killable, tmp_path: Path
+) -> None:
+    prepare(server18, CASES[0])
+    holder = server18.connect(autocommit=False)
+    holder.execute("set transaction isolation level repeatable read")
+    holder.execute("select 1 from pg_class limit 1")
+    pid = killable.start([INDEX], server18.dsn, tmp_path, die_at=None)
+    builder = _builder(server18)
+    os.kill(pid, signal.SIGKILL)
+    assert killable.ended() == -signal.SIGKILL
+    with psycopg.connect(server18.dsn, autocommit=True) as conn:
+        conn.execute("select pg_terminate_backend(%s, 10000)", (builder,))
+    holder.close()
+    assert _indexes(server18) == [("orders_customer_id_idx", False), ("orders_pkey", True)]
+
+    outcome = again(server18, tmp_path, INDEX)
+
+    assert [step.state for step in outcome.steps] == [StepState.KEPT]
+    assert _indexes(server18) == [("orders_customer_id_idx", True), ("orders_pkey", True)]
+    assert_journal_is_whole(tmp_path)
+
+
+def test_a_server_that_crashed_in_a_build_is_mended(
+    server18: FreshDatabase, killable: Killable, tmp_path: Path
+) -> None:
+    prepare(server18, CASES[0])
+    holder = server18.connect(autocommit=False)
+    holder.execute("set transaction isolation level repeatable read")
+    holder.execute("select 1 from pg_class limit 1")
+    killable.start([INDEX], server18.dsn, tmp_path, die_at=None)
+    _builder(server18)
+    server18.cluster.shutdown("immediate")
+    assert killable.ended() == 6  # nobody knows yet whether it was done
+    server18.cluster.start()
+
+    outcome = again(server18, tmp_path, INDEX)
+
+    assert [step.state for step in outcome.steps] == [StepState.KEPT]
+    assert _indexes(server18) == [("orders_customer_id_idx", True), ("orders_pkey", True)]
+    assert_journal_is_whole(tmp_path)
+
+
+def _case(kind: str) -> StepCase:
+    return next(case for case in CASES if case.kind == kind)
+
+
+def _builder(database: FreshDatabase) -> int:
+    """The backend that builds an index and waits for older snapshots, as soon as there is one."""
+    deadline = time.monotonic() + WAIT_LIMIT_S
+    with psycopg.connect(database.dsn, autocommit=True) as conn:
+        while time.monotonic() < deadline:
+            row = conn.execute(
+                "select pid from pg_stat_progress_create_index where phase = 'waiting for old snapshots'"
+            ).fetchone()
+            if row is not None:
+                return int(row[0])
+            time.sleep(0.01)
+    pytest.fail("no build came to wait for old snapshots")
+
+
+def _indexes(database: FreshDatabase) -> list[tuple[str, bool]]:
+    with psycopg.connect(database.dsn, autocommit=True) as conn:
+        return conn.execute(
+            "select c.relname::text, i.indisvalid from pg_index as i join pg_class as c on c.oid = i.indexrelid"
+            " where c.oid >= 16384 and c.relnamespace = 'public'::regnamespace order by 1"
+        ).fetchall()

@@ -36,11 +36,11 @@ USERS_AT_WORK = 50
 USERS_POOLED = 1000
 USERS_DIRECT = 100
 SAMPLES_MIN = 200  # fewer have no 95th percentile worth comparing
-WARMUP_S = 8.0
-MEASURE_S = 25.0
+WARMUP_S = 5.0
+MEASURE_S = 18.0
 POOLED_WARMUP_S = 10.0
-POOLED_MEASURE_S = 25.0
-PATIENCE = Patience(max_wait_s=8.0, settle_s=3.0)  # the load goes on: what was not called by then says nothing
+POOLED_MEASURE_S = 15.0
+PATIENCE = Patience(max_wait_s=5.0, settle_s=3.0)  # the load goes on: what was not called by then says nothing
 
 
 class Audience(Protocol):

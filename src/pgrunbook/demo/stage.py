@@ -90,7 +90,7 @@ def set_stage(
     """
     names = Names.renamed(rename) if rename is not None else Names()
     told("starting PostgreSQL", 0.0)
-    with start_cluster(binaries=embedded_binaries(), settings=SETTINGS, prefix="pgrb-demo") as cluster:
+    with start_cluster(binaries=embedded_binaries(), settings=SETTINGS, prefix="pgrb-demo", durable=True) as cluster:
         cluster.run("createdb", DATABASE)
         stage = Stage(cluster=cluster, size=Size(users=users), names=names, seed=seed)
         load(stage.dsn, users=users, sick=True, seed=seed, progress=told, rename=names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pgrunbook.model import Finding
+from pgrunbook.model import Finding, Scalar
 
 # Where two checks speak of the same index, the one further left says more and the other is silent.
 _INDEX_ORDER = (
@@ -22,7 +22,46 @@ _INDEX_ORDER = (
 _REASONS = frozenset({"sparse_index", "low_cardinality_index"})
 
 
+# What drops the index that it is about; nothing may be called redundant beside it.
+_DROPPED = frozenset({"unused_index", "invalid_index", "wrong_index_type"})
+
+
 def settle(findings: Sequence[Finding]) -> list[Finding]:
+    """Let no advice stand against another, and no defect stand twice."""
+    return _one_an_index(_share_indexes(_keep_what_stays_alone(findings)))
+
+
+def _keep_what_stays_alone(findings: Sequence[Finding]) -> list[Finding]:
+    """An index is not redundant beside one that is to be dropped itself."""
+    dropped = {finding.object for finding in findings if finding.check in _DROPPED}
+    return [f for f in findings if f.check != "redundant_index" or not dropped.intersection(f.related)]
+
+
+def _share_indexes(findings: Sequence[Finding]) -> list[Finding]:
+    """A foreign key that an index for the workload would serve as well gets no index of its own."""
+    wanted = [f for f in findings if f.check == "missing_index" and f.evidence.get("predicate") is None and f.advice]
+    return [_sharing(finding, wanted) if finding.check == "unindexed_foreign_key" else finding for finding in findings]
+
+
+def _sharing(foreign_key: Finding, wanted: Sequence[Finding]) -> Finding:
+    columns = _columns(foreign_key)
+    for other in wanted:
+        leading = _columns(other)[: len(columns)]
+        if (
+            other.object == foreign_key.object
+            and other.evidence.get("method") == "btree"
+            and set(leading) == set(columns)
+        ):
+            return replace(foreign_key, advice=other.advice)
+    return foreign_key
+
+
+def _columns(finding: Finding) -> tuple[Scalar, ...]:
+    columns = finding.evidence.get("columns")
+    return columns if isinstance(columns, tuple) else ()
+
+
+def _one_an_index(findings: Sequence[Finding]) -> list[Finding]:
     """Keep one finding an index, the one that says most, and the reason beside it; everything else passes."""
     rank = {name: place for place, name in enumerate(_INDEX_ORDER)}
     best: dict[str, Finding] = {}

@@ -15,12 +15,16 @@ Before: TypeAlias = Mapping[str, Value]
 
 
 class Stage(IntEnum):
-    """When a step's turn is within a plan: who holds old snapshots hinders all that follows, and drops come last."""
+    """When a step's turn is within a plan: who holds old snapshots hinders all that follows, and drops come last.
+
+    Policies come before indexes: they take a moment, and an index that makes the same queries fast first would hide what
+    a policy costs wherever many rows are read.
+    """
 
     RELEASE = 1
     UPKEEP = 2
-    BUILD = 3
-    RULE = 4
+    RULE = 3
+    BUILD = 4
     SETTING = 5
     REMOVE = 6
 

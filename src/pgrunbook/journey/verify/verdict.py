@@ -88,10 +88,12 @@ def _judgement(changes: Sequence[_Change], terms: Terms, figures: dict[str, Valu
     figures |= {"basis": best.basis.value, "metric": best.what, "gain_ratio": round(best.gain_ratio, 4)}
     if not best.is_sure:
         return _ended(None, "unverified", f"{words}, but that is within what chance or the load explains", figures)
-    if best.gain_ratio <= -terms.min_gain_ratio:
-        return _ended(False, "worse", words, figures)
     if best.gain_ratio >= terms.min_gain_ratio:
         return _ended(True, "improved", words, figures)
+    if terms.by_time and best.basis is Basis.ESTIMATED:
+        return _ended(None, "unverified", f"{words}, and costs say little about functions", figures)
+    if best.gain_ratio <= -terms.min_gain_ratio:
+        return _ended(False, "worse", words, figures)
     if terms.promise is Promise.NOT_SLOWER:
         return _ended(None, "unchanged", f"{words}, as it should be", figures)
     if not terms.promised:

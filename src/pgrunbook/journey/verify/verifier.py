@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -20,6 +21,7 @@ from pgrunbook.pg.connect import Session
 from pgrunbook.pg.parse import Parser
 
 MAX_GAUGES = 30
+SAME_LOAD_S = 30.0  # a window of times may reach back this far
 # Steps that owe something to queries.  All others owe it to maintenance, safety or disk, which the catalog shows.
 TERMS: Mapping[str, Terms] = {
     "create_index": Terms(promise=Promise.FASTER),
@@ -58,9 +60,11 @@ class QueryVerifier:
         was, now = Measurement.of(before), Measurement.of(after)
         if was is None or now is None:
             return Judgement(improved=None, reason="unverified: it was not measured before and after")
-        promised = bool(planned.queries) or planned.step.kind == "replace_policy"
         agreed = Terms(
-            promise=terms.promise, by_time=terms.by_time, promised=promised, min_calls=self.patience.min_calls
+            promise=terms.promise,
+            by_time=terms.by_time,
+            promised=_promises(planned),
+            min_calls=self.patience.min_calls,
         )
         return judge(was, now, agreed)
 
@@ -78,6 +82,8 @@ class QueryVerifier:
             trouble, seen = f"pg_stat_statements cannot be read: {statements.reason}", None
         elif not queryids:
             trouble, seen = ("none of its queries has been run" if chosen.queries else ""), None
+        elif not _promises(planned):
+            trouble, seen = "it promises nothing to any query: their plans are compared", None
         else:
             seen, trouble = self._watch(conn, observer, queryids, chosen, planned)
         figures = [_with_cost(_seen_of(query, seen), costs.get(number)) for number, query in enumerate(chosen.queries)]
@@ -97,13 +103,19 @@ class QueryVerifier:
         reset_before = _reset_at(observer)
         schema = observer.server.extensions["pg_stat_statements"].schema
         roles = _role_oids(conn, chosen)
-        # Times are held against statements beside, so both windows must be of the same load: no looking back.
-        since = self._memory.since(planned, queryids) if not terms.by_time else None
+        since = self._memory.since(planned, queryids)
+        if since is not None and terms.by_time and time.monotonic() - since.at > SAME_LOAD_S:
+            since = None  # times are held against statements beside, so both windows must be of the same load
         seen = watch(conn, schema, queryids, roles, self.patience, since=since)
         self._memory.ended(planned, queryids, seen)
         if _reset_at(observer) != reset_before or seen.distrusted & set(queryids):
             return None, "pg_stat_statements was reset, or threw entries out, while it was measured"
         return seen, ""
+
+
+def _promises(planned: PlannedStep) -> bool:
+    """Whether the step is for queries: an index for a foreign key or a dropped one is not, and need not be timed."""
+    return bool(planned.queries) or planned.step.kind == "replace_policy"
 
 
 def _costs(conn: Session, parser: Parser, step: Step, chosen: Chosen) -> tuple[dict[int, float], str]:

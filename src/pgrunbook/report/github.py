@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pgrunbook.model import Blind, Finding, Severity
 from pgrunbook.model.diagnosis import Diagnosis
-from pgrunbook.report.html import short, verdict
-from pgrunbook.report.words import clean
+from pgrunbook.report.html import verdict
+from pgrunbook.report.words import clean, short
 
 _COMMAND = {Severity.CRITICAL: "error", Severity.WARNING: "warning", Severity.NOTICE: "notice"}
 

@@ -12,11 +12,10 @@ from pgrunbook.report.json import as_dict, utc
 from pgrunbook.report.markup import Content, Markup, joined, tag
 from pgrunbook.report.page import brand, page, tile
 from pgrunbook.report.short_ids import FINGERPRINT_SHOWN, short_ids
-from pgrunbook.report.words import counted, duration, figure, figures, label
+from pgrunbook.report.words import counted, duration, figure, figures, label, short
 
 IN_FULL_MAX = 80  # findings with all they have to say; the rest is a line each, and in the embedded data
 LINES_MAX = 400
-TEXT_MAX_CHARS = 3_000
 
 
 def render(diagnosis: Diagnosis) -> str:
@@ -269,12 +268,3 @@ def _footer(diagnosis: Diagnosis) -> Markup:
             " The whole answer rides along in this page as JSON.",
         ),
     )
-
-
-def short(text: str, max_chars: int = TEXT_MAX_CHARS) -> str:
-    """A text that may be a megabyte long, cut with its length.
-
-    >>> short("abcdef", 3)
-    'abc … (6 characters)'
-    """
-    return text if len(text) <= max_chars else f"{text[:max_chars]} … ({len(text):,} characters)"

@@ -6,9 +6,8 @@ from xml.sax.saxutils import escape, quoteattr
 
 from pgrunbook.model import Blind, Finding, Severity
 from pgrunbook.model.diagnosis import Diagnosis, Muted
-from pgrunbook.report.html import short
 from pgrunbook.report.json import utc
-from pgrunbook.report.words import clean, figure, label
+from pgrunbook.report.words import clean, figure, label, short
 
 
 def render(diagnosis: Diagnosis) -> str:

@@ -8,10 +8,10 @@ from pgrunbook import __version__
 from pgrunbook.model import Advice, Finding, Lock
 from pgrunbook.model.diagnosis import Diagnosis
 from pgrunbook.report.blindness import grouped
-from pgrunbook.report.html import server_words, short, verdict
+from pgrunbook.report.html import server_words, verdict
 from pgrunbook.report.json import utc
 from pgrunbook.report.short_ids import short_ids
-from pgrunbook.report.words import clean, figure, figures, label
+from pgrunbook.report.words import clean, figure, figures, label, short
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~$&@]|(?<=www)\.|:(?=//)|(?:(?<=\A)|(?<=\A\d))(?:[#+=:-]|[.)](?=\s)))")
 _TICKS = re.compile(r"`+")

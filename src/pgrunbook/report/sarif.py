@@ -11,9 +11,8 @@ from urllib.parse import quote
 from pgrunbook import __version__
 from pgrunbook.model import Blind, Finding, Severity
 from pgrunbook.model.diagnosis import Diagnosis
-from pgrunbook.report.html import short
 from pgrunbook.report.json import as_dict, dumps, utc
-from pgrunbook.report.words import clean
+from pgrunbook.report.words import clean, short
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 HOME = "https://github.com/pgrunbook/pgrunbook"
@@ -46,7 +45,10 @@ def render(diagnosis: Diagnosis) -> str:
         ],
         "automationDetails": {"id": f"pgrunbook/{clean(diagnosis.server.database)}/"},
         "results": [_result(f, rules[f.check], muted.get(f.fingerprint), diagnosis) for f in _all_findings(diagnosis)],
-        "properties": {"server": as_dict(diagnosis)["server"], "ok": list(diagnosis.ok)},
+        "properties": {
+            "server": {key: clean(str(value)) for key, value in as_dict(diagnosis)["server"].items()},
+            "ok": list(diagnosis.ok),
+        },
     }
     return dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]})
 
@@ -83,7 +85,7 @@ def _result(finding: Finding, rule_index: int, muted: str | None, diagnosis: Dia
         "partialFingerprints": {"pgrunbook/v1": finding.fingerprint},
         "properties": {
             "severity": finding.severity.value,
-            "section": finding.section,
+            "section": clean(finding.section),
             "advice": [
                 {"sql": clean(short(a.sql)), "undo_sql": a.undo_sql and clean(short(a.undo_sql))}
                 for a in finding.advice

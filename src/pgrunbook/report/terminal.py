@@ -16,7 +16,7 @@ from pgrunbook.model.diagnosis import Diagnosis
 from pgrunbook.report.blindness import BlindGroup, grouped
 from pgrunbook.report.lines import Lines
 from pgrunbook.report.short_ids import FINGERPRINT_SHOWN, short_ids
-from pgrunbook.report.words import clean, counted, duration, figures, one_line
+from pgrunbook.report.words import clean, counted, duration, figures, one_line, short
 
 SHOWN_IN_FULL = 8  # findings; the rest is one line, --all shows it
 WHY_MAX_LINES = 3
@@ -83,9 +83,9 @@ def _finding(draw: Lines, finding: Finding, short_id: str, *, whole: bool) -> No
     what.append("  " + one_line(finding.object), style="cyan")
     draw.text(what, indent=INDENT, first=Text(WORDS[finding.severity], style=style))
     if finding.detail:
-        draw.text(Text(clean(finding.detail)), indent=INDENT, max_lines=None if whole else WHY_MAX_LINES)
+        draw.text(Text(clean(short(finding.detail))), indent=INDENT, max_lines=None if whole else WHY_MAX_LINES)
     if finding.effect is not None and figures(finding.effect.figures):
-        effect = Text(figures(finding.effect.figures))
+        effect = Text(short(figures(finding.effect.figures)))
         effect.append(f" ({finding.effect.basis.value})", style="dim")
         _labelled(draw, "effect", effect)
     for number, advice in enumerate(finding.advice if whole else finding.advice[:1]):
@@ -101,7 +101,7 @@ def _advice(draw: Lines, finding: Finding, advice: Advice, *, label: str, whole:
         if not whole:
             return
         label = "sql"
-    statements = clean(advice.sql).strip().splitlines() or [clean(advice.title)]
+    statements = clean(short(advice.sql)).strip().splitlines() or [clean(advice.title)]
     for number, statement in enumerate(statements if whole else statements[:1]):
         text = Text().append(statement, style="green")
         if not whole and len(statements) > 1:
@@ -114,8 +114,8 @@ def _advice(draw: Lines, finding: Finding, advice: Advice, *, label: str, whole:
 def _small_print(draw: Lines, advice: Advice) -> None:
     for name, words in (("lock", advice.lock.value.lower()), ("risk", advice.risk)):
         if words:
-            _labelled(draw, name, Text(clean(words), style="dim"))
-    undo = clean(advice.undo_sql or "").strip().splitlines() or ["cannot be undone"]
+            _labelled(draw, name, Text(clean(short(words)), style="dim"))
+    undo = clean(short(advice.undo_sql or "")).strip().splitlines() or ["cannot be undone"]
     for number, statement in enumerate(undo):
         _labelled(draw, "undo" if number == 0 else "", Text(statement, style="dim"))
 
@@ -147,10 +147,10 @@ def _blind(draw: Lines, blind: Sequence[Blind], *, whole: bool) -> None:
         return
     draw.text(Text("Could not be looked at", style="bold magenta"))
     for group in groups:
-        draw.text(Text(clean(group.reason)), indent=INDENT, max_lines=None if whole else 2)
+        draw.text(Text(clean(short(group.reason))), indent=INDENT, max_lines=None if whole else 2)
         _labelled(draw, "checks", Text(_subjects(group), style="dim"), max_lines=None if whole else 2)
         if group.cure:
-            _labelled(draw, "cure", Text(clean(group.cure), style="green"))
+            _labelled(draw, "cure", Text(clean(short(group.cure)), style="green"))
     draw.blank()
 
 

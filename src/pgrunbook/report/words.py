@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from pgrunbook.model import Value
 
+TEXT_MAX_CHARS = 3_000  # of one text on a page; a query may be a megabyte long
 _BYTES = ("B", "kB", "MB", "GB", "TB", "PB")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -139,6 +140,15 @@ def one_line(text: str) -> str:
     'a↵b c'
     """
     return clean(text).replace("\n", "↵").replace("\t", " ")
+
+
+def short(text: str, max_chars: int = TEXT_MAX_CHARS) -> str:
+    """A text that may be a megabyte long, cut with its length.
+
+    >>> short("abcdef", 3)
+    'abc … (6 characters)'
+    """
+    return text if len(text) <= max_chars else f"{text[:max_chars]} … ({len(text):,} characters)"
 
 
 class _Figures(string.Formatter):

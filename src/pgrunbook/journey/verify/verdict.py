@@ -90,8 +90,8 @@ def _judgement(changes: Sequence[_Change], terms: Terms, figures: dict[str, Valu
         return _ended(None, "unverified", f"{words}, but that is within what chance or the load explains", figures)
     if best.gain_ratio >= terms.min_gain_ratio:
         return _ended(True, "improved", words, figures)
-    if terms.by_time and best.basis is Basis.ESTIMATED:
-        return _ended(None, "unverified", f"{words}, and costs say little about functions", figures)
+    if terms.by_time and all(change.basis is Basis.ESTIMATED for change in changes):
+        return _ended(None, "unverified", f"{words}, and a cost alone says little about functions", figures)
     if best.gain_ratio <= -terms.min_gain_ratio:
         return _ended(False, "worse", words, figures)
     if terms.promise is Promise.NOT_SLOWER:

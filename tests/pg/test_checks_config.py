@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import psycopg
 import pytest
 from tests.fix.server import FreshDatabase
-from tests.fix.story import ask, mend, objects, paste, the_finding
+from tests.fix.story import ask, mend, objects, paste, the_finding, until
 
+from pgrunbook.journey.diagnose.engine import choose, judge, questions_of
+from pgrunbook.journey.observe import observe
 from pgrunbook.model import Kind, Severity
 
 # --- missing_timeouts ------------------------------------------------------------------------------------------------
@@ -102,3 +108,211 @@ def test_a_plain_role_sees_missing_limits(pg: FreshDatabase) -> None:
     assert objects(ask(pg.dsn_as("app"), "missing_timeouts")) == []
     pg.execute("create table t (i int)", "alter table t owner to app")
     assert objects(ask(pg.dsn_as("app"), "missing_timeouts")) == ["app"]
+
+
+# --- unsafe_durability -----------------------------------------------------------------------------------------------
+
+
+def test_settings_that_let_a_crash_destroy_data_are_found_and_mended(pg: FreshDatabase) -> None:
+    pg.role("plain")
+    found = the_finding(ask(pg.dsn, "unsafe_durability"))  # a throw-away server runs without fsync
+    assert (found.severity, found.kind, found.object) == (Severity.CRITICAL, Kind.SETTING, "fsync")
+    assert objects(ask(pg.dsn_as("plain"), "unsafe_durability")) == ["fsync"]
+    pg.execute("alter system set full_page_writes = off", "select pg_reload_conf()")
+    until(lambda: objects(ask(pg.dsn, "unsafe_durability")) == ["fsync", "full_page_writes"], "it is off")
+    for finding in ask(pg.dsn, "unsafe_durability").findings:
+        mend(pg, finding)
+    until(lambda: ask(pg.dsn, "unsafe_durability").ok == ("unsafe_durability",), "both are on")
+
+
+def test_undo_restores_what_alter_system_said(pg: FreshDatabase) -> None:
+    pg.execute("alter system set full_page_writes = off", "select pg_reload_conf()")
+    until(lambda: "full_page_writes" in objects(ask(pg.dsn, "unsafe_durability")), "it is off")
+    found = next(f for f in ask(pg.dsn, "unsafe_durability").findings if f.object == "full_page_writes")
+    advice = mend(pg, found)
+    until(lambda: objects(ask(pg.dsn, "unsafe_durability")) == ["fsync"], "it is on")
+    paste(pg, advice.undo_sql)
+    until(lambda: objects(ask(pg.dsn, "unsafe_durability")) == ["fsync", "full_page_writes"], "it is off again")
+
+
+# --- memory_settings -------------------------------------------------------------------------------------------------
+
+
+def memory(db: FreshDatabase, memory_bytes: int) -> dict[str, Severity]:
+    chosen = choose(["memory_settings"])
+    snapshot = observe(db.dsn, questions_of(chosen))
+    found = judge(snapshot, chosen, expectations={"memory_bytes": memory_bytes}).findings
+    return {finding.object: finding.severity for finding in found}
+
+
+def test_memory_settings_that_fit_the_machine_are_fine(pg: FreshDatabase) -> None:
+    assert memory(pg, 2 * 1024**3) == {"effective_cache_size": Severity.NOTICE}  # its default is made for 6 GB
+    pg.execute("alter system set effective_cache_size = '1GB'", "select pg_reload_conf()")
+    until(lambda: memory(pg, 2 * 1024**3) == {}, "it fits")
+
+
+def test_memory_settings_beyond_the_machine_are_found_and_mended(pg: FreshDatabase) -> None:
+    pg.execute(
+        "alter system set work_mem = '1GB'",
+        "alter system set maintenance_work_mem = '4GB'",
+        "select pg_reload_conf()",
+    )
+    wanted = {"work_mem": Severity.WARNING, "maintenance_work_mem": Severity.NOTICE, "shared_buffers": Severity.NOTICE}
+    until(lambda: memory(pg, 16 * 1024**3) == wanted, "all three are found")
+    chosen = choose(["memory_settings"])
+    snapshot = observe(pg.dsn, questions_of(chosen))
+    for finding in judge(snapshot, chosen, expectations={"memory_bytes": 16 * 1024**3}).findings:
+        mend(pg, finding)
+    until(lambda: set(memory(pg, 16 * 1024**3)) == {"shared_buffers"}, "all but the one that needs a restart fit")
+
+
+def test_blind_where_the_machine_is_not_known(pg: FreshDatabase) -> None:
+    diagnosis = ask(pg.dsn, "memory_settings")
+    assert diagnosis.findings == ()
+    assert "memory_bytes" in diagnosis.blind[0].cure
+
+
+# --- checksums -------------------------------------------------------------------------------------------------------
+
+
+def test_a_damaged_page_is_critical(pg: FreshDatabase) -> None:
+    pg.role("plain")
+    assert ask(pg.dsn, "checksums").ok == ("checksums",)
+    pg.execute("create table t as select i from generate_series(1, 1000) i", "checkpoint")
+    with psycopg.connect(pg.dsn, autocommit=True) as conn:
+        (path,) = conn.execute("select pg_relation_filepath('t')").fetchone() or ("",)
+    pg.cluster.shutdown()
+    with (pg.cluster.data_dir / path).open("r+b") as file:
+        file.seek(4000)
+        file.write(b"damage")
+    pg.cluster.start()
+    with pytest.raises(psycopg.errors.DataCorrupted):
+        pg.execute("select count(*) from t")
+    until(lambda: objects(ask(pg.dsn, "checksums")) == ["server"], "the failure is counted")
+    found = the_finding(ask(pg.dsn_as("plain"), "checksums"))
+    assert (found.severity, found.kind, found.related) == (Severity.CRITICAL, Kind.SERVER, (pg.name,))
+    pg.execute("drop table t", "select pg_stat_reset()")
+    until(lambda: ask(pg.dsn, "checksums").ok == ("checksums",), "the counter is reset")
+
+
+# --- overridden_setting, pending_restart -----------------------------------------------------------------------------
+
+
+def test_a_line_without_effect_is_found_and_given_effect(pg: FreshDatabase) -> None:
+    check = "overridden_setting"
+    assert ask(pg.dsn, check).ok == (check,)
+    pg.execute(
+        "alter system set max_wal_size = '300MB'", "alter system set work_mem = '5MB'", "select pg_reload_conf()"
+    )
+    found = the_finding(ask(pg.dsn, check))  # work_mem stands in no file
+    assert (found.severity, found.kind, found.object) == (Severity.NOTICE, Kind.SETTING, "max_wal_size")
+    assert (found.evidence["value"], found.evidence["used"]) == ("256MB", "300MB")
+    advice = mend(pg, found)
+    assert ask(pg.dsn, check).ok == (check,)
+    paste(pg, advice.undo_sql)
+    assert the_finding(ask(pg.dsn, check)).object == "max_wal_size"
+
+
+def test_overridden_lines_are_hidden_from_a_plain_role(pg: FreshDatabase) -> None:
+    pg.role("plain")
+    diagnosis = ask(pg.dsn_as("plain"), "overridden_setting")
+    assert (diagnosis.ok, len(diagnosis.blind)) == ((), 1)
+    paste(pg, diagnosis.blind[0].cure)
+    assert ask(pg.dsn_as("plain"), "overridden_setting").ok == ("overridden_setting",)
+
+
+def test_a_change_that_waits_for_a_restart_is_found(pg: FreshDatabase) -> None:
+    check = "pending_restart"
+    pg.role("plain")
+    assert ask(pg.dsn, check).ok == (check,)
+    pg.execute("alter system set max_connections = 61", "select pg_reload_conf()")
+    until(lambda: bool(ask(pg.dsn, check).findings), "the server has read its files")
+    found = the_finding(ask(pg.dsn_as("plain"), check))
+    assert (found.severity, found.kind, found.object) == (Severity.NOTICE, Kind.SETTING, "max_connections")
+    pg.execute("alter system reset max_connections", "select pg_reload_conf()")
+    until(lambda: ask(pg.dsn, check).ok == (check,), "nothing waits")
+
+
+# --- outdated_extension, outdated_minor_version ----------------------------------------------------------------------
+
+
+def test_an_old_extension_is_found_and_updated(pg: FreshDatabase) -> None:
+    check = "outdated_extension"
+    pg.role("plain")
+    pg.execute("create extension pg_stat_statements")
+    assert ask(pg.dsn, check).ok == (check,)
+    pg.execute("drop extension pg_stat_statements", "create extension pg_stat_statements version '1.7'")
+    found = the_finding(ask(pg.dsn_as("plain"), check))
+    assert (found.severity, found.kind, found.object) == (Severity.WARNING, Kind.EXTENSION, "pg_stat_statements")
+    mend(pg, found)
+    assert ask(pg.dsn, check).ok == (check,)
+
+
+@pytest.mark.parametrize(
+    "version_num, severity",
+    [
+        (180006, None),
+        (180004, None),
+        (180003, Severity.NOTICE),
+        (180001, Severity.WARNING),
+        (140003, Severity.WARNING),
+        (140024, None),
+        (190000, None),
+    ],
+)
+def test_releases_behind_make_a_degree(server18: FreshDatabase, version_num: int, severity: Severity | None) -> None:
+    chosen = choose(["outdated_minor_version"])
+    snapshot = observe(server18.dsn, questions_of(chosen))
+    server = replace(snapshot.server, version_num=version_num, major=version_num // 10_000)
+    seen = replace(snapshot, server=server, taken_at=datetime(2026, 9, 1, tzinfo=UTC))
+    assert [finding.severity for finding in judge(seen, chosen).findings] == ([severity] if severity else [])
+
+
+def test_a_major_without_support_is_a_notice(server18: FreshDatabase) -> None:
+    chosen = choose(["outdated_minor_version"])
+    snapshot = observe(server18.dsn, questions_of(chosen))
+    server = replace(snapshot.server, version_num=140024, major=14)
+    seen = replace(snapshot, server=server, taken_at=datetime(2027, 6, 1, tzinfo=UTC))
+    found = the_finding(judge(seen, chosen))
+    assert (found.severity, found.evidence["end_of_life"]) == (Severity.NOTICE, "2026-11-12")
+
+
+# --- no_query_statistics ---------------------------------------------------------------------------------------------
+
+
+def test_a_database_whose_queries_nobody_counts_is_found_and_mended(pg: FreshDatabase) -> None:
+    check = "no_query_statistics"
+    pg.role("plain")
+    assert ask(pg.dsn, check).ok == (check,)  # an empty database has no queries
+    pg.execute("create table t as select i from generate_series(1, 5000) i", "analyze t")
+    found = the_finding(ask(pg.dsn_as("plain"), check))
+    assert (found.severity, found.kind, found.object) == (Severity.WARNING, Kind.EXTENSION, "pg_stat_statements")
+    advice = mend(pg, found)
+    assert ask(pg.dsn, check).ok == (check,)
+    paste(pg, advice.undo_sql)
+    assert objects(ask(pg.dsn, check)) == ["pg_stat_statements"]
+
+
+def test_query_statistics_that_are_switched_off_are_found(pg: FreshDatabase) -> None:
+    pg.execute(
+        "create extension pg_stat_statements",
+        "create table t as select i from generate_series(1, 5000) i",
+        "analyze t",
+        "alter system set pg_stat_statements.track = 'none'",
+        "select pg_reload_conf()",
+    )
+    until(lambda: objects(ask(pg.dsn, "no_query_statistics")) == ["pg_stat_statements"], "it is off")
+    mend(pg, the_finding(ask(pg.dsn, "no_query_statistics")))
+    until(lambda: ask(pg.dsn, "no_query_statistics").ok == ("no_query_statistics",), "it is on")
+
+
+def test_a_library_that_is_not_loaded_is_found(pg: FreshDatabase) -> None:
+    pg.role("plain")
+    pg.execute(
+        "create extension pg_stat_statements", "create table t as select i from generate_series(1, 5000) i", "analyze t"
+    )
+    pg.cluster.restart({"shared_preload_libraries": ""})
+    found = the_finding(ask(pg.dsn, "no_query_statistics"))
+    assert "shared_preload_libraries = 'pg_stat_statements'" in found.advice[0].sql
+    blindfolded = ask(pg.dsn_as("plain"), "no_query_statistics")
+    assert (blindfolded.findings, blindfolded.blind[0].cure) == ((), "GRANT pg_read_all_settings TO plain;")

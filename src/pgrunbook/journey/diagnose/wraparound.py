@@ -25,6 +25,7 @@ class Clock:
     warn_ratio: float
     critical_ratio: float
     of_database: Callable[[Database], int]
+    of_catalogs: Callable[[Database], int | None]
     of_relation: Callable[[Relation], int | None]
 
     def severity(self, age: int, forced_at: float) -> Severity | None:
@@ -45,8 +46,8 @@ def judge(seen: Seen, clock: Clock) -> Iterator[Verdict]:
         if (severity := clock.severity(age, forced_at)) is None:
             continue
         to_blame = _to_blame(seen, clock, forced_at) if database.is_current else ()
-        oldest = max((clock.of_relation(relation) or 0 for relation in to_blame), default=0)
-        if 0 < len(to_blame) <= FEW and oldest >= age:
+        catalogs_are_well = clock.severity(clock.of_catalogs(database) or 0, forced_at) is None
+        if 0 < len(to_blame) <= FEW and catalogs_are_well:
             for relation in to_blame:
                 yield _of_table(seen, relation, clock, forced_at)
         else:

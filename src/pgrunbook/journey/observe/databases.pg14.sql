@@ -1,4 +1,14 @@
 /* pgrunbook: databases */
+with catalogs as (
+  select
+    pg_catalog.max(pg_catalog.age(c.relfrozenxid)) as xid_age,
+    pg_catalog.max(case when c.relminmxid::text <> '0' then pg_catalog.mxid_age(c.relminmxid) end) as mxid_age
+  from pg_catalog.pg_class as c
+  left join pg_catalog.pg_class as o on o.reltoastrelid = c.oid and c.relkind = 't'
+  join pg_catalog.pg_namespace as n on n.oid = coalesce(o.relnamespace, c.relnamespace)
+  where c.relkind in ('r', 'm', 't') and n.nspname in ('pg_catalog', 'information_schema')
+)
+
 select
   d.datname::text as name,
   (d.datname = pg_catalog.current_database()) as is_current,
@@ -7,6 +17,8 @@ select
   d.datconnlimit::int4 as connection_limit,
   pg_catalog.age(d.datfrozenxid)::int8 as frozen_xid_age,
   pg_catalog.mxid_age(d.datminmxid)::int8 as min_mxid_age,
+  case when d.datname = pg_catalog.current_database() then k.xid_age end::int8 as catalog_xid_age,
+  case when d.datname = pg_catalog.current_database() then k.mxid_age end::int8 as catalog_mxid_age,
   coalesce(s.numbackends, 0)::int4 as backends,
   coalesce(s.xact_commit, 0)::int8 as commits,
   coalesce(s.xact_rollback, 0)::int8 as rollbacks,
@@ -35,6 +47,7 @@ select
     epoch from t.now_at - coalesce(s.stats_reset, least(b.stats_reset, a.stats_reset, w.stats_reset))
   )::float8 as counters_age_s
 from pg_catalog.pg_database as d
+cross join catalogs as k
 cross join (select pg_catalog.clock_timestamp() as now_at) as t
 cross join pg_catalog.pg_stat_bgwriter as b
 cross join pg_catalog.pg_stat_archiver as a

@@ -15,6 +15,7 @@ class Database:
 
     A database that was never reset counts from the server's own first statistics (`reset_at` is None then).
     `checksum_failures` is None where data checksums are off.  `connection_limit` is -1 when there is none.
+    `catalog_xid_age` and `catalog_mxid_age` are the oldest system tables' of this database; None for the others.
     """
 
     name: str
@@ -24,6 +25,8 @@ class Database:
     connection_limit: int
     frozen_xid_age: int
     min_mxid_age: int
+    catalog_xid_age: int | None
+    catalog_mxid_age: int | None
     backends: int
     commits: int
     rollbacks: int

@@ -3,7 +3,7 @@
 Asks:    which settings of the configuration files does ALTER SYSTEM (postgresql.auto.conf) or the command line override
          with another value?
 Source:  pg_file_settings, pg_settings.source.
-Blind:   without pg_read_all_settings (from 15) or the rights of a superuser (before).
+Blind:   without the right to read pg_file_settings.
 Says:    {object} reads {value} in {file}, line {line}, but {winner} sets it to {used}.
 Section: Maintenance Operations
 Leads:   ALTER SYSTEM RESET, or take the line out of the file
@@ -18,7 +18,7 @@ from operator import attrgetter
 from pgrunbook.journey.diagnose.check import Check, NoLimits
 from pgrunbook.journey.diagnose.seen import Seen
 from pgrunbook.journey.observe.settings import FILE_SETTINGS, SETTINGS, FileSetting, Setting, by_name
-from pgrunbook.model import Advice, Finding, Kind, Severity, Verdict, literal
+from pgrunbook.model import Advice, Blind, Finding, Kind, Severity, Verdict, literal, quote
 
 _AUTO = "postgresql.auto.conf"
 _STRONGER = {"command line", "environment variable"}
@@ -27,7 +27,16 @@ _STRONGER = {"command line", "environment variable"}
 def judge(seen: Seen, limits: NoLimits) -> Iterator[Verdict]:  # noqa: ARG001 - no thresholds
     """One finding a setting.  Files that include others to override them are the ordinary way and stay unmentioned."""
     settings = by_name(seen.rows(SETTINGS))
-    lines = [row for row in seen.rows(FILE_SETTINGS) if row.name is not None and row.error is None]
+    files = seen.rows_or_none(FILE_SETTINGS)
+    if files is None:
+        user = quote(seen.server.user)
+        yield Blind(
+            reason=f"{user} may not read the configuration files",
+            cure=f"GRANT SELECT ON pg_catalog.pg_file_settings TO {user};\n"
+            f"GRANT EXECUTE ON FUNCTION pg_catalog.pg_show_all_file_settings() TO {user};",
+        )
+        return
+    lines = [row for row in files if row.name is not None and row.error is None]
     for name, group in groupby(sorted(lines, key=attrgetter("name", "place")), key=attrgetter("name")):
         yield from _judge_one(name, list(group), settings)
 
@@ -63,4 +72,4 @@ def _finding(line: FileSetting, winner: str, used: str, advice: tuple[Advice, ..
     )
 
 
-CHECK = Check(needs=(FILE_SETTINGS, SETTINGS), judge=judge, limits=NoLimits())
+CHECK = Check(needs=(SETTINGS,), likes=(FILE_SETTINGS,), judge=judge, limits=NoLimits())

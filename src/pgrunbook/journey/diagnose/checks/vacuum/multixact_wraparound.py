@@ -42,6 +42,7 @@ def judge(seen: Seen, limits: Limits) -> Iterator[Verdict]:
             warn_ratio=limits.warn_ratio,
             critical_ratio=limits.critical_ratio,
             of_database=lambda database: database.min_mxid_age,
+            of_catalogs=lambda database: database.catalog_mxid_age,
             of_relation=lambda relation: relation.min_mxid_age,
         ),
     )

@@ -36,12 +36,12 @@ class Limits:
     """How much air is a fault.
 
     One update of every row leaves half a table free, and the next one uses it again: more than `ratio` means that it
-    happened several times over, or that most rows are gone for good.  Below `bytes` a rewrite is not worth its lock.
+    happened several times over, or that most rows are gone for good.  `bytes` are five hundred pages for every scan.
     Statistics are stale when `stale_ratio` of the rows changed since ANALYZE.
     """
 
     ratio: float = 0.55
-    bytes: int = 8 * 1024**2
+    bytes: int = 4 * 1024**2
     stale_ratio: float = 0.2
 
 
@@ -60,7 +60,7 @@ def judge(seen: Seen, limits: Limits) -> Iterator[Verdict]:
             if free >= limits.bytes and free > limits.ratio * seen_size.size_bytes:
                 yield _finding(table, seen_size.size_bytes, free, Basis.MEASURED)
             continue
-        if relation.size_bytes < limits.bytes / limits.ratio:
+        if relation.size_bytes < limits.bytes:
             continue
         if _is_stale(table, limits):
             stale.append(relation.qualified)

@@ -36,7 +36,7 @@ class Limits:
     """
 
     ratio: float = 0.55
-    bytes: int = 8 * 1024**2
+    bytes: int = 4 * 1024**2
     trigger_factor: float = 1.2
 
 

@@ -50,6 +50,7 @@ def judge(seen: Seen, limits: Limits) -> Iterator[Verdict]:
             warn_ratio=limits.warn_ratio,
             critical_ratio=limits.critical_ratio,
             of_database=lambda database: database.frozen_xid_age,
+            of_catalogs=lambda database: database.catalog_xid_age,
             of_relation=lambda relation: relation.frozen_xid_age,
         ),
     )

@@ -51,17 +51,12 @@ def move_rows(parent: Relation, default: Partition, step: Step, columns: Sequenc
     sql = f"""BEGIN;
 SET LOCAL timezone = 'UTC';
 ALTER TABLE {parent.qualified} DETACH PARTITION {default.qualified};
-DO $move$
-DECLARE
-  low timestamp;
-BEGIN
-  FOR low IN SELECT DISTINCT ({start})::timestamp FROM {default.qualified} WHERE {key} IS NOT NULL ORDER BY 1 LOOP
-    EXECUTE format('CREATE TABLE %I.%I PARTITION OF %I.%I FOR VALUES FROM (%L) TO (%L)',
+DO $move$ DECLARE low timestamp; BEGIN
+  FOR low IN SELECT DISTINCT ({start})::timestamp FROM {default.qualified} WHERE {key} IS NOT NULL ORDER BY 1
+  LOOP EXECUTE format('CREATE TABLE %I.%I PARTITION OF %I.%I FOR VALUES FROM (%L) TO (%L)',
       {literal(parent.schema)}, {literal(stem)} || to_char(low, '"_p"YYYYMMDD_HH24MISS'),
       {literal(parent.schema)}, {literal(parent.name)},
-      low::{default.key_type}, (low + interval '{step.interval}')::{default.key_type});
-  END LOOP;
-END $move$;
+      low::{default.key_type}, (low + interval '{step.interval}')::{default.key_type}); END LOOP; END $move$;
 INSERT INTO {parent.qualified} ({listed}) OVERRIDING SYSTEM VALUE
   SELECT {listed} FROM {default.qualified} WHERE {key} IS NOT NULL;
 DELETE FROM {default.qualified} WHERE {key} IS NOT NULL;

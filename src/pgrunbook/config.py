@@ -101,9 +101,7 @@ SETTINGS = (
     Setting(name="window_s", default=0.0, read=_seconds, says="Seconds between two readings of the counters."),
 )
 EXPECTATIONS: Mapping[str, tuple[type, ...]] = {
-    "replicas": (int, tuple),  # how many, or their names
     "memory_bytes": (int,),  # of the server's machine, which no SQL can ask
-    "cpus": (int,),
 }
 _MUTE_KEYS = {"fingerprint", "check", "reason", "until"}
 

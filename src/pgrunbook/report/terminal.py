@@ -6,7 +6,7 @@ What, why, effect, do.  Readable at 80 columns and without colour; whatever came
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.text import Text
@@ -18,7 +18,8 @@ from pgrunbook.report.lines import Lines
 from pgrunbook.report.short_ids import FINGERPRINT_SHOWN, short_ids
 from pgrunbook.report.words import clean, counted, duration, figures, one_line, short
 
-SHOWN_IN_FULL = 8  # findings; the rest is one line, --all shows it
+SHOWN_IN_FULL = 8  # findings or groups of them; the rest is one line, --all shows it
+ALIKE_MIN = 3  # findings of one check are told together
 WHY_MAX_LINES = 3
 INDENT = 6
 LABEL = 8
@@ -38,11 +39,15 @@ def render(
     draw = Lines(console)
     draw.text(header(diagnosis))
     draw.blank()
-    shown = diagnosis.findings if show_all else diagnosis.findings[:SHOWN_IN_FULL]
     ids = short_ids(diagnosis.findings)
-    for finding in shown:
-        _finding(draw, finding, ids[finding.fingerprint], whole=show_all)
-    _rest(draw, diagnosis.findings[len(shown) :])
+    groups = _alike(diagnosis.findings, at_least=len(diagnosis.findings) + 1 if show_all else ALIKE_MIN)
+    shown = groups if show_all else groups[:SHOWN_IN_FULL]
+    for group in shown:
+        _finding(draw, group[0], ids[group[0].fingerprint], whole=show_all)
+        if len(group) > 1:
+            _others(draw, group[1:], ids)
+        draw.blank()
+    _rest(draw, [finding for group in groups[len(shown) :] for finding in group])
     _blind(draw, diagnosis.blind, whole=show_all)
     _muted(draw, diagnosis, whole=show_all)
     if not diagnosis.findings and diagnosis.ok:
@@ -51,6 +56,25 @@ def render(
         draw.blank()
     for line in _last(diagnosis, target, exit_code, console.width):
         draw.text(line)
+
+
+def _alike(findings: Sequence[Finding], *, at_least: int) -> list[list[Finding]]:
+    """Findings of one check and severity together when there are that many, each other one by itself."""
+    amounts = Counter((finding.check, finding.severity) for finding in findings)
+    groups: dict[object, list[Finding]] = {}
+    for number, finding in enumerate(findings):
+        likeness = (finding.check, finding.severity)
+        groups.setdefault(likeness if amounts[likeness] >= at_least else number, []).append(finding)
+    return list(groups.values())
+
+
+def _others(draw: Lines, findings: Sequence[Finding], ids: Mapping[str, str]) -> None:
+    """The rest of a group on two lines, and how to mend all of it."""
+    names = ", ".join(f"{ids[one.fingerprint]} {one_line(short(one.object, 100))}" for one in findings)
+    _labelled(draw, "also", Text(f"{len(findings)} more: {names}", style="cyan"), max_lines=2)
+    if all(any(advice.step is not None for advice in one.advice) for one in findings):
+        text = Text().append(f"pgrunbook apply --only {findings[0].check}", style="green")
+        _labelled(draw, "all", text.append(f"  # {len(findings) + 1} steps", style="dim"))
 
 
 def _labelled(draw: Lines, label: str, text: Text, *, max_lines: int | None = None) -> None:
@@ -90,7 +114,6 @@ def _finding(draw: Lines, finding: Finding, short_id: str, *, whole: bool) -> No
         _labelled(draw, "effect", effect)
     for number, advice in enumerate(finding.advice if whole else finding.advice[:1]):
         _advice(draw, finding, advice, label="do" if number == 0 else "or", whole=whole)
-    draw.blank()
 
 
 def _advice(draw: Lines, finding: Finding, advice: Advice, *, label: str, whole: bool) -> None:

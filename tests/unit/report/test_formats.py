@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import gzip
 import io
 import json
@@ -15,6 +16,7 @@ import pytest
 from rich.console import Console
 from tests.fix import demonstrations, diagnoses
 
+from pgrunbook.model import Finding
 from pgrunbook.model.diagnosis import Diagnosis
 from pgrunbook.report import demonstration, github, html, junit, markdown, sarif, terminal
 from pgrunbook.report import json as as_json
@@ -140,9 +142,24 @@ def test_terminal_tells_a_missing_right_once_with_its_grant() -> None:
 
 
 def test_terminal_hides_what_is_too_much_and_says_how_to_see_it() -> None:
-    text = drawn(diagnoses.many(30))
+    sick = dataclasses.replace(diagnoses.sick(), findings=tuple(_renamed(n) for n in range(30)))
+    text = drawn(sick)
     assert text.count("WARN") == terminal.SHOWN_IN_FULL
-    assert "22 warnings: duplicate_index ×22   --all shows them" in text
+    assert "22 warnings: check_" in text
+    assert "--all shows them" in text
+    assert drawn(sick, show_all=True).count("WARN") == 30
+
+
+def _renamed(number: int) -> Finding:
+    return dataclasses.replace(diagnoses.many(1).findings[0], check=f"check_{number}")
+
+
+def test_terminal_tells_many_findings_of_one_check_together() -> None:
+    text = drawn(diagnoses.many(30))
+    assert text.count("WARN") == 1
+    assert "29 more: IDX-2 public.orders_customer_id_idx_1, IDX-3" in " ".join(text.split())
+    assert "pgrunbook apply --only duplicate_index  # 30 steps" in text
+    assert drawn(diagnoses.many(2)).count("WARN") == 2
     assert drawn(diagnoses.many(30), show_all=True).count("WARN") == 30
 
 

@@ -145,6 +145,7 @@ def line_chart(
         _times(low, high, x_text, top + plot_px),
         _lines(series, place, scale, top, plot_px),
         _target(target, scale, top, plot_px),
+        _band_labels(bands, place, top),
         _marks(marks, place, top + plot_px),
         class_="plot",
         width="100%",
@@ -176,19 +177,19 @@ def _bands(bands: Sequence[Band], place: Callable[[float], float], top: int, plo
                 class_=f"band b{index % 2}",
             )
         )
+    return drawn
+
+
+def _band_labels(bands: Sequence[Band], place: Callable[[float], float], top: int) -> list[Markup]:
+    """The names of the bands that are wide enough for them, drawn above the lines."""
+    drawn = []
+    for band in bands:
+        start, end = max(0.0, place(band.start)), min(1.0, place(band.end))
         wanted_px = LETTER_PX * len(band.label)
         if (end - start) * WIDE_PX >= wanted_px:
             narrow = " narrow" if (end - start) * PHONE_PX < wanted_px else ""
-            drawn.append(
-                tag(
-                    "text",
-                    band.label,
-                    x=_percent((start + end) / 2),
-                    y=top + 16,
-                    text_anchor="middle",
-                    class_=f"band-label{narrow}",
-                )
-            )
+            x = _percent((start + end) / 2)
+            drawn.append(tag("text", band.label, x=x, y=top + 16, text_anchor="middle", class_=f"band-label{narrow}"))
     return drawn
 
 

@@ -112,6 +112,30 @@ def test_an_interrupted_step_that_nobody_plans_again_is_cleared_away_or_kept_who
     assert_journal_is_whole(tmp_path)
 
 
+@pytest.mark.parametrize("kind", ["vacuum", "analyze", "reindex"])
+@pytest.mark.parametrize("phase", [Phase.MEASURE_AFTER, Phase.END])
+def test_what_the_killed_run_had_done_is_not_done_twice(
+    server18: FreshDatabase, killable: Killable, tmp_path: Path, kind: str, phase: Phase
+) -> None:
+    step = prepare(server18, _case(kind))
+    killable.start([step], server18.dsn, tmp_path, die_at=phase)
+    assert killable.ended() == -signal.SIGKILL
+    assert [step.state for step in again(server18, tmp_path, step).steps] == [StepState.ALREADY]
+    assert [step.state for step in again(server18, tmp_path, step).steps] == [StepState.KEPT]
+
+
+def test_what_the_killed_run_had_undone_is_not_tried_again(
+    server18: FreshDatabase, killable: Killable, tmp_path: Path
+) -> None:
+    step = prepare(server18, _case("create_index"))
+    killable.start([step], server18.dsn, tmp_path, die_at=Phase.END, better=False)
+    assert killable.ended() == -signal.SIGKILL
+    outcome = again(server18, tmp_path, step, better=False)
+    assert [step.state for step in outcome.steps] == [StepState.UNDONE]
+    assert outcome.exit_code == 5
+    assert len([record for record in read(tmp_path) if record["type"] == "intent"]) == 1
+
+
 def test_a_build_goes_on_when_its_client_is_killed_and_is_adopted(
     server18: FreshDatabase, killable: Killable, tmp_path: Path
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 from tests.fix.server import FreshDatabase
-from tests.fix.step_cases import CASES, PLAIN, STRANGE, Names, StepCase, prepare, world
+from tests.fix.step_cases import CASES, STRANGE, StepCase, prepare, world
 
 from pgrunbook.errors import Refused
 from pgrunbook.journey.observe.observer import Observer
@@ -30,21 +30,17 @@ def test_every_step_has_a_case() -> None:
     assert {case.kind for case in CASES} == set(kinds())
 
 
-@pytest.mark.parametrize("names", [PLAIN, STRANGE], ids=["plain", "strange"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.kind)
-def test_a_step_is_done_once_and_undone_exactly(pg: FreshDatabase, case: StepCase, names: Names) -> None:
-    step = prepare(pg, case, names)
+def test_a_step_is_done_once_and_undone_exactly(pg: FreshDatabase, case: StepCase) -> None:
+    step = prepare(pg, case, STRANGE)
     before = world(pg)
 
     ran = run(pg, load(spec_of(step)))
 
     assert not ran.already
-    after = world(pg)
     assert run(pg, step).already is (case.kind not in EVENTS)
-    if case.kind not in EVENTS:
-        assert world(pg) == after
     if step.reversible:
-        assert after != before
+        assert world(pg) != before
         undo(pg, load(spec_of(step)), ran)
         assert world(pg) == before
         undo(pg, step, ran)  # once more changes nothing

@@ -3,7 +3,8 @@
 Takes intents and outcomes, gives the history of runs, the steps that nobody finished, and the document of changes.
 """
 
-from pgrunbook.record.history import Run, RunStep, fold, open_steps
+from pgrunbook.record.document import document
+from pgrunbook.record.history import History, Run, RunStep, fold, open_steps
 from pgrunbook.record.journal import Journal, folder_for, read, verify
 
-__all__ = ["Journal", "Run", "RunStep", "fold", "folder_for", "open_steps", "read", "verify"]
+__all__ = ["History", "Journal", "Run", "RunStep", "document", "fold", "folder_for", "open_steps", "read", "verify"]

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pgrunbook.errors import ChangedInPart, Refused
 from pgrunbook.journey.act.ending import end_step, outcome_of, undo_step
 from pgrunbook.journey.act.order import in_order
-from pgrunbook.journey.act.reconcile import identity, reconcile
+from pgrunbook.journey.act.reconcile import identity, reconcile, settled
 from pgrunbook.journey.act.run import ActingRun, Tell, acting, silent
 from pgrunbook.journey.act.verifier import KeepAll, Verifier
 from pgrunbook.journey.steps import Before, Step, load
@@ -42,14 +42,24 @@ def apply(
     ) as run:
         run.total = len(steps)
         reconciled, interrupted = reconcile(run, plan)
+        before = settled(run)
         ended: list[StepOutcome] = []
         for number, (planned, step) in enumerate(steps, start=1):
             run.number = number
+            if (entry := before.get(identity(planned.step))) is not None:
+                ended.append(_as_it_ended(entry))
+                continue
             taking = _Taking(run=run, planned=planned, step=step, earlier=interrupted.get(identity(planned.step)))
             ended.append(taking.take())
             if ended[-1].state is StepState.FAILED or not run.can_write:
                 break
         return run.outcome(ended, reconciled)
+
+
+def _as_it_ended(entry: RunStep) -> StepOutcome:
+    """What an interrupted run brought to an end is not done again."""
+    state = StepState.UNDONE if entry.state is StepState.UNDONE else StepState.ALREADY
+    return outcome_of(entry, state, f"run {entry.run_id}, which was interrupted, came so far: {entry.reason}")
 
 
 @dataclass(slots=True, kw_only=True)

@@ -14,6 +14,8 @@ from pgrunbook.model import StepSpec
 from pgrunbook.model.plan import Phase, PlannedStep, StepOutcome, StepState
 from pgrunbook.record.history import RunStep, open_steps
 
+GOES_ON_S = 3600.0  # an older run is history: its vacuum says nothing about today
+
 
 def reconcile(run: ActingRun, plan: Sequence[PlannedStep]) -> tuple[list[StepOutcome], Mapping[str, RunStep]]:
     """What became of each open step; and those that the plan holds again, to be taken up where they were left.
@@ -37,6 +39,30 @@ def reconcile(run: ActingRun, plan: Sequence[PlannedStep]) -> tuple[list[StepOut
         else:
             ended.append(_clear_away(run, entry, step))
     return ended, again
+
+
+def settled(run: ActingRun) -> Mapping[str, RunStep]:
+    """The steps, by identity, that interrupted runs brought to an end just before this one, which goes on with them.
+
+    What was undone is not tried again, and a vacuum is not repeated; what the catalog can tell is asked there.
+    """
+    history = run.history()
+    going_on: set[str] = {run.run_id}
+    for earlier in reversed(history.runs):
+        if earlier.run_id == run.run_id:
+            continue
+        if earlier.ended_at is not None or earlier.kind != run.kind:
+            break
+        going_on.add(earlier.run_id)
+    return {
+        identity(entry.planned.step): entry
+        for entry in history.steps
+        if entry.run_id in going_on
+        and entry.state in {StepState.KEPT, StepState.RECONCILED, StepState.UNDONE}
+        and entry.ended_at is not None
+        and (run.started_at - entry.ended_at).total_seconds() < GOES_ON_S
+        and (not entry.reversible or entry.state is StepState.UNDONE)
+    }
 
 
 def identity(spec: StepSpec) -> str:

@@ -69,6 +69,7 @@ def test_good_steps_pass_with_their_undo_and_the_target_is_untouched(pg: FreshDa
     assert schema_of(pg) == before
 
 
+@pytest.mark.pg("== 18")
 def test_broken_steps_fail_with_the_servers_own_words(pg: FreshDatabase) -> None:
     pg.execute("create table orders (id int primary key, word text)")
     rehearsal = rehearse(
@@ -198,6 +199,7 @@ def test_a_step_that_locks_harder_than_it_says_fails(pg: FreshDatabase) -> None:
     assert rehearsal.steps[0].reason == ("it took ACCESS EXCLUSIVE on a table although it says SHARE UPDATE EXCLUSIVE")
 
 
+@pytest.mark.pg("== 18")
 def test_every_lock_mode_of_the_server_has_a_name(pg: FreshDatabase) -> None:
     pg.execute("create table t (i int)")
     conn = pg.connect(autocommit=False)
@@ -212,6 +214,7 @@ def test_every_lock_mode_of_the_server_has_a_name(pg: FreshDatabase) -> None:
     conn.rollback()
 
 
+@pytest.mark.pg("== 18")
 def test_a_step_that_was_done_before_has_nothing_to_rehearse(pg: FreshDatabase) -> None:
     pg.execute("create table t (i int)")
     rehearsal = rehearse([DropIndex(schema="public", name="long_gone")], pg.dsn)

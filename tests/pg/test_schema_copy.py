@@ -127,6 +127,7 @@ def test_what_this_machine_lacks_gets_a_stand_in(pg: FreshDatabase) -> None:
             assert scratch.execute("select count(*) from pg_index where indrelid = 't'::regclass").fetchone() == (3,)
 
 
+@pytest.mark.pg("== 18")
 def test_a_locked_table_that_nobody_asked_for_is_left_out(pg: FreshDatabase, scratch: Cluster) -> None:
     pg.execute(f"create table {QUOTED} (i int)", "create table wanted (i int)")
     locker = pg.connect(autocommit=False)
@@ -140,6 +141,7 @@ def test_a_locked_table_that_nobody_asked_for_is_left_out(pg: FreshDatabase, scr
     assert "CREATE TABLE public.wanted" in plain_dump(copy)
 
 
+@pytest.mark.pg("== 18")
 def test_a_locked_table_that_is_wanted_is_refused_with_the_name_of_its_holder(
     pg: FreshDatabase, scratch: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,6 +158,7 @@ def test_a_locked_table_that_is_wanted_is_refused_with_the_name_of_its_holder(
     assert refused.value.hint
 
 
+@pytest.mark.pg("== 18")
 def test_an_unreadable_table_is_left_out_or_refused_with_the_grant(pg: FreshDatabase, scratch: Cluster) -> None:
     role = pg.role("reader")
     pg.execute("create table secret (i int)", "create table open (i int)", "grant select on open to reader")
@@ -203,6 +206,7 @@ def test_it_gives_way_to_a_session_that_waits_for_our_locks(
     locker.rollback()
 
 
+@pytest.mark.pg("== 18")
 def test_a_password_is_never_on_a_command_line(pg: FreshDatabase) -> None:
     pg.role("app", options="login password 'hush'")
     with connect(pg.dsn_as("app", password="hush"), station="test") as conn:
@@ -211,4 +215,4 @@ def test_a_password_is_never_on_a_command_line(pg: FreshDatabase) -> None:
     assert "hush" not in source.conninfo
     assert "hush" not in repr(source)
     assert source.environment("x")["PGPASSWORD"] == "hush"
-    assert pg_dump_for(source).name == "pg_dump"
+    assert pg_dump_for(source).path.name == "pg_dump"

@@ -109,6 +109,7 @@ def test_a_useful_index_is_estimated_to_improve_without_load(shop: FreshDatabase
     assert judgement.reason.startswith("estimated: the planner's cost fell")
 
 
+@pytest.mark.pg("== 18")
 def test_a_useless_index_has_not_improved_under_load_or_without(shop: FreshDatabase) -> None:
     with load(shop, BY_AMOUNT):
         queries = named(shop, "amount >=")
@@ -119,6 +120,7 @@ def test_a_useless_index_has_not_improved_under_load_or_without(shop: FreshDatab
     assert (estimated.improved, estimated.figures["basis"]) == (False, "estimated")
 
 
+@pytest.mark.pg("== 18")
 def test_without_named_queries_all_that_touch_the_table_count(shop: FreshDatabase) -> None:
     with load(shop, BY_CUSTOMER, "select %s::int"):
         judgement = proven(shop, USEFUL)
@@ -126,6 +128,7 @@ def test_without_named_queries_all_that_touch_the_table_count(shop: FreshDatabas
     assert judgement.figures["queryids"] == tuple(query.queryid for query in named(shop, "customer_id ="))
 
 
+@pytest.mark.pg("== 18")
 def test_a_reset_within_the_window_leaves_it_unverified(shop: FreshDatabase) -> None:
     """The queries cannot be explained either: their text is gone."""
     over = threading.Event()
@@ -149,6 +152,7 @@ def test_a_reset_within_the_window_leaves_it_unverified(shop: FreshDatabase) -> 
     assert "was reset" in judgement.reason
 
 
+@pytest.mark.pg("== 18")
 def test_without_pg_stat_statements_named_queries_are_still_estimated(pg: FreshDatabase) -> None:
     pg.execute(
         "create table orders (id int primary key, customer_id int)",
@@ -181,6 +185,7 @@ def shared(pg: FreshDatabase) -> FreshDatabase:
 POLICY = ReplacePolicy(schema="public", table="orders", name="own", using="(customer_id = (select public.caller()))")
 
 
+@pytest.mark.pg("== 18")
 def test_a_policy_that_asks_once_is_measured_to_have_improved(shared: FreshDatabase) -> None:
     with load(shared, "select count(*) from orders where id > %s", role="anon"):
         judgement = proven(shared, POLICY)
@@ -195,6 +200,7 @@ def test_a_policy_is_estimated_as_the_role_that_it_binds(shared: FreshDatabase) 
     assert (judgement.improved, judgement.figures["basis"]) == (True, "estimated")
 
 
+@pytest.mark.pg("== 18")
 def test_steps_that_owe_nothing_to_queries_are_not_measured(shop: FreshDatabase) -> None:
     step = SetAutovacuum(schema="public", table="orders")
     planned = PlannedStep(step=spec_of(step))
@@ -228,6 +234,7 @@ def test_normalised_texts_are_estimated_whatever_was_left_of_their_constants(sho
         assert estimate(shop, text) > 0, text
 
 
+@pytest.mark.pg("== 18")
 def test_estimating_neither_writes_nor_runs_a_second_statement(shop: FreshDatabase) -> None:
     for text in (
         "select 1; drop table orders",
@@ -243,6 +250,7 @@ def test_estimating_neither_writes_nor_runs_a_second_statement(shop: FreshDataba
     assert shop.connect().execute("select count(*) from orders").fetchone() == (20000,)
 
 
+@pytest.mark.pg("== 18")
 def test_the_search_path_of_the_role_is_used(shop: FreshDatabase) -> None:
     role = shop.role("app")
     shop.execute(

@@ -18,8 +18,9 @@ from typing import Any, Self
 
 from psycopg.rows import dict_row
 
-from pgrunbook.errors import Refused, ServerError
+from pgrunbook.errors import Refused, ServerError, Unreachable
 from pgrunbook.lab.schema.programs import Source, pg_dump_for, source_of
+from pgrunbook.lab.schema.tunnel import Tunnel
 from pgrunbook.pg import sqlfile
 from pgrunbook.pg.connect import Session, translated
 
@@ -57,6 +58,18 @@ def dump_schema(conn: Session, *, wanted: Collection[int] = ()) -> Dump:
     """
     source = source_of(conn)
     program = pg_dump_for(source)
+    if not program.needs_tunnel:
+        return _dump(conn, source, program.path, wanted)
+    with Tunnel(source.parameters) as tunnel:
+        try:
+            return _dump(conn, source.through(tunnel), program.path, wanted)
+        except ServerError as exc:
+            if tunnel.trouble:
+                raise Unreachable(tunnel.trouble) from exc
+            raise
+
+
+def _dump(conn: Session, source: Source, program: Path, wanted: Collection[int]) -> Dump:
     for attempt in range(1, MAX_TRIES + 1):
         obstacles = _ask(conn, "obstacles")
         if attempt > 1 and any(row["oid"] in wanted for row in obstacles):

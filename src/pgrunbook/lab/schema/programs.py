@@ -6,19 +6,21 @@ import functools
 import os
 import re
 import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from psycopg.conninfo import make_conninfo
 
 from pgrunbook.errors import Unsupported
 from pgrunbook.lab.binaries import DEBIAN_ROOT, available_binaries
+from pgrunbook.lab.schema.tunnel import Tunnel
 from pgrunbook.pg.connect import Session
 
 # What another libpq, maybe an older one, understands.  No secret is among them: sslpassword stays out.
 _PARAMETERS = (
-    "host hostaddr port user dbname options sslmode sslcert sslkey sslrootcert sslcrl gssencmode krbsrvname"
+    "host hostaddr port user dbname options"
+    " sslmode sslcert sslkey sslrootcert sslcrl channel_binding gssencmode krbsrvname"
 ).split()
 
 
@@ -26,10 +28,21 @@ _PARAMETERS = (
 class Source:
     """A database as client programs reach it.  The password travels in the environment only."""
 
-    conninfo: str
+    parameters: Mapping[str, str]
     password: str = field(repr=False)
     major: int
     uses_tls: bool
+
+    @property
+    def conninfo(self) -> str:
+        """What a client program is told on its command line."""
+        return make_conninfo(**self.parameters)
+
+    def through(self, tunnel: Tunnel) -> Source:
+        """The same database by way of a tunnel, which encrypts."""
+        kept = {name: self.parameters[name] for name in ("user", "dbname", "options") if name in self.parameters}
+        place = {"host": tunnel.folder, "port": str(tunnel.port), "sslmode": "disable", "gssencmode": "disable"}
+        return replace(self, parameters={**kept, **place}, uses_tls=False)
 
     def environment(self, application: str) -> dict[str, str]:
         """Our environment without libpq's variables, and with the password."""
@@ -47,32 +60,36 @@ def source_of(conn: Session) -> Source:
     chosen |= {"host": conn.info.host, "port": str(conn.info.port)}
     chosen |= {"user": conn.info.user, "dbname": conn.info.dbname}
     return Source(
-        conninfo=make_conninfo(**chosen),
+        parameters=chosen,
         password=conn.info.password,
         major=conn.info.server_version // 10_000,
         uses_tls=bool(conn.pgconn.ssl_in_use),
     )
 
 
-def pg_dump_for(source: Source) -> Path:
-    """The oldest pg_dump that is not older than the server; where the connection is encrypted, one that can do that."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A client program; one without TLS needs a tunnel where the connection is encrypted."""
+
+    path: Path
+    needs_tunnel: bool = False
+
+
+def pg_dump_for(source: Source) -> Program:
+    """The oldest pg_dump that is not older than the server, rather one that can encrypt where that is needed."""
     seen: list[str] = []
-    fit: list[tuple[int, Path]] = []
+    fit: list[tuple[bool, int, Path]] = []
     for program in dict.fromkeys(_programs("pg_dump")):
         major = _major(program)
-        if major < source.major:
-            seen.append(f"{program}: {f'version {major}' if major else 'does not run'}")
-        elif source.uses_tls and not _can_encrypt(program):
-            seen.append(f"{program}: built without TLS")
-        else:
-            fit.append((major, program))
+        if major >= source.major:
+            fit.append((source.uses_tls and not _can_encrypt(program), major, program))
+        elif major:
+            seen.append(f"{program} (version {major})")
     if fit:
-        return min(fit, key=lambda found: found[0])[1]
-    needed = f"pg_dump {source.major} or newer" + (
-        " with TLS, as the connection is encrypted" if source.uses_tls else ""
-    )
+        needs_tunnel, _, path = min(fit, key=lambda found: found[:2])
+        return Program(path=path, needs_tunnel=needs_tunnel)
     raise Unsupported(
-        f"reading the schema needs {needed}; found {', '.join(seen) or 'none'}",
+        f"reading the schema needs pg_dump {source.major} or newer; found {', '.join(seen) or 'none'}",
         hint=f"apt-get install postgresql-client-{source.major}   # from Debian or apt.postgresql.org",
     )
 

@@ -113,3 +113,17 @@ def waits_for_a_lock(db: FreshDatabase, conn: psycopg.Connection[Any]) -> None:
         return row == (1,)
 
     until(holds, f"session {pid} waits for a lock")
+
+
+def run(db: FreshDatabase, *statements: str) -> None:
+    """Run statements in a session of their own and wait until it has handed in its counts and is gone."""
+    with psycopg.connect(db.dsn, autocommit=True) as conn:
+        pid = conn.info.backend_pid
+        for statement in statements:
+            conn.execute(statement.encode())
+
+    def is_gone() -> bool:
+        with psycopg.connect(db.dsn, autocommit=True) as other:
+            return other.execute("select 1 from pg_stat_activity where pid = %s", (pid,)).fetchone() is None
+
+    until(is_gone, f"session {pid} is gone")

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from tests.fix.replica import wait_for_replay
 from tests.fix.server import TEMPLATE, FreshDatabase
-from tests.fix.story import ask, counted, mend, objects, paste, the_finding, until
+from tests.fix.story import ask, counted, mend, objects, paste, run, the_finding, until
 
 from pgrunbook.lab import Cluster, start_replica
 from pgrunbook.model import Finding, Kind, Severity
@@ -25,11 +25,12 @@ def quiet(pg: FreshDatabase) -> FreshDatabase:
 
 
 def filled(db: FreshDatabase, name: str = "t", rows: int = 100_000, options: str = "") -> None:
-    db.execute(
+    run(
+        db,
         f"create table {name} (id int primary key, v int, pad text) {options}",
         f"insert into {name} select i, i, repeat('x', 20) from generate_series(1, {rows}) i",
     )
-    db.execute(f"vacuum (analyze) {name}")  # in a session of its own: its counters come after those of the insert
+    run(db, f"vacuum (analyze) {name}")  # in a session of its own: its counters come after those of the insert
     counted(db, f"relid = '{name}'::regclass and n_mod_since_analyze = 0 and n_live_tup > 0")
 
 
@@ -40,7 +41,7 @@ def test_dead_rows_are_found_and_vacuumed_away(quiet: FreshDatabase) -> None:
     filled(quiet)
     assert ask(quiet.dsn, "dead_rows").ok == ("dead_rows",)
 
-    quiet.execute("update t set v = v + 1 where id % 10 < 3")
+    run(quiet, "update t set v = v + 1 where id % 10 < 3")
     counted(quiet, "n_dead_tup > 25000")
     found = the_finding(ask(quiet.dsn, "dead_rows"))
     assert (found.severity, found.kind, found.object) == (Severity.WARNING, Kind.TABLE, "public.t")
@@ -55,7 +56,7 @@ def test_dead_rows_are_found_and_vacuumed_away(quiet: FreshDatabase) -> None:
 def test_few_dead_rows_are_no_fault(quiet: FreshDatabase) -> None:
     filled(quiet, "big")
     filled(quiet, "small", rows=500)
-    quiet.execute("update big set v = 0 where id <= 10000", "update small set v = 0")
+    run(quiet, "update big set v = 0 where id <= 10000", "update small set v = 0")
     counted(quiet, "relname = 'small' and n_dead_tup > 400")
     counted(quiet, "relname = 'big' and n_dead_tup > 9000")
     assert ask(quiet.dsn, "dead_rows").ok == ("dead_rows",)
@@ -63,20 +64,21 @@ def test_few_dead_rows_are_no_fault(quiet: FreshDatabase) -> None:
 
 def test_dead_rows_are_judged_by_the_tables_own_options(quiet: FreshDatabase) -> None:
     filled(quiet, options="with (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 0)")
-    quiet.execute("update t set v = 0 where id <= 9000")
+    run(quiet, "update t set v = 0 where id <= 9000")
     counted(quiet, "n_dead_tup > 8000")
     assert objects(ask(quiet.dsn, "dead_rows")) == ["public.t"]
 
 
 def test_dead_rows_of_partitions_are_one_finding_about_the_parent(quiet: FreshDatabase) -> None:
-    quiet.execute(
+    run(
+        quiet,
         "create table p (id int, v int) partition by range (id)",
         "create table p1 partition of p for values from (0) to (50000)",
         "create table p2 partition of p for values from (50000) to (100001)",
         "insert into p select i, i from generate_series(1, 100000) i",
     )
-    quiet.execute("vacuum (analyze) p")
-    quiet.execute("update p set v = v + 1 where id % 2 = 0")
+    run(quiet, "vacuum (analyze) p")
+    run(quiet, "update p set v = v + 1 where id % 2 = 0")
     counted(quiet, "relname = 'p2' and n_dead_tup > 20000")
     found = the_finding(ask(quiet.dsn, "dead_rows"))
     assert (found.object, found.related) == ("public.p", ("public.p1", "public.p2"))
@@ -91,7 +93,7 @@ def test_dead_rows_name_the_session_that_keeps_them(quiet: FreshDatabase) -> Non
     holder = quiet.connect(autocommit=False)
     holder.execute("set transaction isolation level repeatable read")
     holder.execute("select count(*) from t")
-    quiet.execute("update t set v = v + 1")
+    run(quiet, "update t set v = v + 1")
     counted(quiet, "n_dead_tup > 90000")
     found = the_finding(ask(quiet.dsn, "dead_rows", holder_s=0.0))
     assert found.evidence["held_by"] == f"backend {holder.info.backend_pid}"
@@ -100,14 +102,14 @@ def test_dead_rows_name_the_session_that_keeps_them(quiet: FreshDatabase) -> Non
 def test_dead_rows_need_no_special_right(quiet: FreshDatabase) -> None:
     quiet.role("plain")
     filled(quiet)
-    quiet.execute("update t set v = v + 1")
+    run(quiet, "update t set v = v + 1")
     counted(quiet, "n_dead_tup > 90000")
     assert objects(ask(quiet.dsn_as("plain"), "dead_rows")) == ["public.t"]
 
 
 @pytest.mark.parametrize("check", ["dead_rows", "stale_statistics"])
 def test_blind_when_nobody_counts(quiet: FreshDatabase, check: str) -> None:
-    quiet.execute("alter system set track_counts = off", "select pg_reload_conf()")
+    run(quiet, "alter system set track_counts = off", "select pg_reload_conf()")
     diagnosis = ask(quiet.dsn, check)
     assert diagnosis.ok == ()
     assert "track_counts" in diagnosis.blind[0].cure
@@ -128,7 +130,7 @@ def test_stale_statistics_are_found_and_gathered(quiet: FreshDatabase) -> None:
     filled(quiet)
     assert ask(quiet.dsn, "stale_statistics").ok == ("stale_statistics",)
 
-    quiet.execute("update t set v = 0 where id % 10 < 3")
+    run(quiet, "update t set v = 0 where id % 10 < 3")
     counted(quiet, "n_mod_since_analyze > 25000")
     found = the_finding(ask(quiet.dsn, "stale_statistics"))
     assert (found.severity, found.kind, found.object) == (Severity.WARNING, Kind.TABLE, "public.t")
@@ -142,7 +144,7 @@ def test_stale_statistics_are_found_and_gathered(quiet: FreshDatabase) -> None:
 def test_a_few_changes_leave_statistics_fresh(quiet: FreshDatabase) -> None:
     filled(quiet, "big")
     filled(quiet, "small", rows=300)
-    quiet.execute("update big set v = 0 where id <= 11000", "update small set v = 0")
+    run(quiet, "update big set v = 0 where id <= 11000", "update small set v = 0")
     counted(quiet, "relname = 'big' and n_mod_since_analyze > 10000")
     counted(quiet, "relname = 'small' and n_mod_since_analyze > 200")
     assert ask(quiet.dsn, "stale_statistics").ok == ("stale_statistics",)
@@ -150,7 +152,8 @@ def test_a_few_changes_leave_statistics_fresh(quiet: FreshDatabase) -> None:
 
 def test_statistics_gathered_right_after_the_load_are_fresh(quiet: FreshDatabase) -> None:
     """The load's counters may arrive after ANALYZE's, as if all rows had come since."""
-    quiet.execute(
+    run(
+        quiet,
         "create table t (id int primary key, v int)",
         "insert into t select i, i from generate_series(1, 5000) i",
         "insert into t select i, i from generate_series(5001, 20000) i",
@@ -159,7 +162,7 @@ def test_statistics_gathered_right_after_the_load_are_fresh(quiet: FreshDatabase
     counted(quiet, "n_tup_ins = 20000 and last_analyze is not null")
     assert ask(quiet.dsn, "stale_statistics").ok == ("stale_statistics",)
 
-    quiet.execute("update t set v = 0 where id % 2 = 0")
+    run(quiet, "update t set v = 0 where id % 2 = 0")
     counted(quiet, "n_tup_upd >= 9000")
     assert objects(ask(quiet.dsn, "stale_statistics")) == ["public.t"]
 
@@ -212,9 +215,9 @@ def test_a_server_without_autovacuum_is_critical_and_mended(pg: FreshDatabase) -
 def test_a_table_without_statistics_is_found_and_analyzed(quiet: FreshDatabase) -> None:
     check = "never_analyzed"
     quiet.role("plain")
-    quiet.execute("create table t (i int, v text)", "create table small (i int)", "insert into small values (1)")
+    run(quiet, "create table t (i int, v text)", "create table small (i int)", "insert into small values (1)")
     assert ask(quiet.dsn, check).ok == (check,)
-    quiet.execute("insert into t select i, 'x' from generate_series(1, 20000) i")
+    run(quiet, "insert into t select i, 'x' from generate_series(1, 20000) i")
     counted(quiet, "n_live_tup = 20000")
     found = the_finding(ask(quiet.dsn_as("plain"), check))
     assert (found.severity, found.kind, found.object) == (Severity.WARNING, Kind.TABLE, "public.t")
@@ -225,15 +228,16 @@ def test_a_table_without_statistics_is_found_and_analyzed(quiet: FreshDatabase) 
 
 
 def test_a_table_that_was_only_vacuumed_has_no_statistics_either(quiet: FreshDatabase) -> None:
-    quiet.execute("create table t (i int)", "insert into t select generate_series(1, 20000)")
-    quiet.execute("vacuum t")
+    run(quiet, "create table t (i int)", "insert into t select generate_series(1, 20000)")
+    run(quiet, "vacuum t")
     counted(quiet, "n_live_tup = 20000 and last_vacuum is not null")
     assert objects(ask(quiet.dsn, "never_analyzed")) == ["public.t"]
     assert ask(quiet.dsn, "stale_statistics").ok == ("stale_statistics",)
 
 
 def test_partitions_without_statistics_are_one_finding_and_the_whole_without_a_notice(quiet: FreshDatabase) -> None:
-    quiet.execute(
+    run(
+        quiet,
         "create table p (id int) partition by range (id)",
         "create table p1 partition of p for values from (0) to (10000)",
         "create table p2 partition of p for values from (10000) to (20001)",
@@ -253,12 +257,13 @@ def test_partitions_without_statistics_are_one_finding_and_the_whole_without_a_n
 
 def bloated(db: FreshDatabase) -> None:
     """A table of 17 MB of which a fifth is left, in pages that cannot be cut off."""
-    db.execute(
+    run(
+        db,
         "create table t (id int, flag bool, at timestamptz, pad text, note text)",
         "insert into t select i, true, now(), repeat('x', 100), null from generate_series(1, 100000) i",
     )
-    db.execute("delete from t where id % 5 > 0")
-    db.execute("vacuum (analyze, truncate false) t")
+    run(db, "delete from t where id % 5 > 0")
+    run(db, "vacuum (analyze, truncate false) t")
     counted(db, "n_mod_since_analyze = 0 and n_live_tup between 19000 and 21000")
 
 
@@ -274,7 +279,7 @@ def test_a_bloated_table_is_estimated_measured_and_rewritten(quiet: FreshDatabas
         pytest.approx(0.8, abs=0.02),
     )
 
-    quiet.execute("create schema tools", "create extension pgstattuple schema tools")
+    run(quiet, "create schema tools", "create extension pgstattuple schema tools")
     measured = the_finding(ask(quiet.dsn, check))
     assert (measured.evidence["basis"], measured.evidence["bloat_ratio"]) == ("measured", pytest.approx(0.8, abs=0.03))
 
@@ -284,7 +289,8 @@ def test_a_bloated_table_is_estimated_measured_and_rewritten(quiet: FreshDatabas
 
 
 def test_an_estimate_of_packed_tables_finds_no_bloat(quiet: FreshDatabase) -> None:
-    quiet.execute(
+    run(
+        quiet,
         "create table wide (a bool, b bigint, c bool, d bigint, e uuid, f smallint, g double precision, h text)",
         "insert into wide select true, i, false, i, gen_random_uuid(), 1, i, repeat('y', 300) "
         "from generate_series(1, 40000) i",
@@ -294,7 +300,7 @@ def test_an_estimate_of_packed_tables_finds_no_bloat(quiet: FreshDatabase) -> No
         "insert into gaps select i, case when i % 3 = 0 then repeat('z', 200) end, null, i "
         "from generate_series(1, 120000) i",
     )
-    quiet.execute("vacuum (analyze)")
+    run(quiet, "vacuum (analyze)")
     counted(quiet, "relname = 'gaps' and n_mod_since_analyze = 0 and last_analyze is not null")
     assert ask(quiet.dsn, "table_bloat", ratio=0.12, bytes=1024 * 1024).ok == ("table_bloat",)
 
@@ -307,7 +313,7 @@ def test_bloat_is_withheld_where_statistics_are_stale_or_hidden(quiet: FreshData
     paste(quiet, hidden.blind[0].cure)
     assert objects(ask(quiet.dsn_as("plain"), "table_bloat")) == ["public.t"]
 
-    quiet.execute("update t set flag = false")
+    run(quiet, "update t set flag = false")
     counted(quiet, "n_mod_since_analyze > 15000")
     stale = ask(quiet.dsn, "table_bloat")
     assert (stale.findings, stale.blind[0].object) == ((), "public.t")
@@ -319,15 +325,16 @@ def test_bloat_is_withheld_where_statistics_are_stale_or_hidden(quiet: FreshData
 def test_toast_that_is_mostly_air_is_found_and_rewritten(quiet: FreshDatabase) -> None:
     check = "toast_bloat"
     quiet.role("plain")
-    quiet.execute(
+    run(
+        quiet,
         "create table t (id int, body text)",
         "alter table t alter body set storage external",
         "insert into t select i, repeat('y', 5000) from generate_series(1, 3000) i",
     )
-    quiet.execute("vacuum analyze t")
+    run(quiet, "vacuum analyze t")
     assert ask(quiet.dsn, check).ok == (check,)
-    quiet.execute("delete from t where id % 5 > 0")
-    quiet.execute("vacuum (analyze, truncate false) t")
+    run(quiet, "delete from t where id % 5 > 0")
+    run(quiet, "vacuum (analyze, truncate false) t")
     found = the_finding(ask(quiet.dsn_as("plain"), check))
     assert (found.severity, found.kind, found.object) == (Severity.WARNING, Kind.TABLE, "public.t")
     mend(quiet, found)
@@ -335,15 +342,16 @@ def test_toast_that_is_mostly_air_is_found_and_rewritten(quiet: FreshDatabase) -
 
 
 def test_dead_toast_of_a_table_with_few_dead_rows_is_found_and_vacuumed(quiet: FreshDatabase) -> None:
-    quiet.execute(
+    run(
+        quiet,
         "create table t (id int, body text)",
         "alter table t alter body set storage external",
         "insert into t select i, null from generate_series(1, 20000) i",
         "update t set body = repeat('y', 20000) where id <= 1000",
     )
-    quiet.execute("vacuum analyze t")
+    run(quiet, "vacuum analyze t")
     counted(quiet, "n_dead_tup = 0")
-    quiet.execute("update t set body = repeat('z', 20000) where id <= 1000")
+    run(quiet, "update t set body = repeat('z', 20000) where id <= 1000")
     counted(quiet, "n_dead_tup = 1000")
     until(lambda: bool(ask(quiet.dsn, "toast_bloat").findings), "dead chunks are counted")
     found = the_finding(ask(quiet.dsn, "toast_bloat"))
@@ -357,7 +365,8 @@ def test_dead_toast_of_a_table_with_few_dead_rows_is_found_and_vacuumed(quiet: F
 
 def burn(db: FreshDatabase, transactions: int) -> None:
     """Use up transaction numbers, each by a subtransaction that writes."""
-    db.execute(
+    run(
+        db,
         "create table if not exists burnt (i int)",
         f"""do $$ begin
           for i in 1..{transactions} loop
@@ -370,7 +379,7 @@ def test_a_table_that_nobody_freezes_is_found_and_frozen(quiet: FreshDatabase) -
     check = "transaction_id_wraparound"
     quiet.role("plain")
     assert ask(quiet.dsn, check).ok == (check,)
-    quiet.execute("create table old as select 1 i")
+    run(quiet, "create table old as select 1 i")
     burn(quiet, 3000)
     with psycopg.connect(quiet.dsn, autocommit=True) as conn:
         names = conn.execute("select oid::regclass::text from pg_class where relkind in ('r', 'm')").fetchall()
@@ -406,7 +415,7 @@ def test_old_multixacts_are_found_and_frozen(quiet: FreshDatabase) -> None:
     check = "multixact_wraparound"
     quiet.role("plain")
     assert ask(quiet.dsn, check).ok == (check,)
-    quiet.execute("create table t (id int primary key)", "insert into t values (1)")
+    run(quiet, "create table t (id int primary key)", "insert into t values (1)")
     first, second = quiet.connect(autocommit=False), quiet.connect(autocommit=False)
     for _ in range(30):
         first.execute("select * from t for key share")
@@ -434,9 +443,9 @@ def test_the_session_that_holds_the_horizon_is_named_and_ended(quiet: FreshDatab
     holder = quiet.connect(autocommit=False)
     holder.execute("set transaction isolation level repeatable read")
     holder.execute("select 1")
-    quiet.execute("update t set v = v + 1")
+    run(quiet, "update t set v = v + 1")
     counted(quiet, "n_dead_tup > 25000")
-    quiet.execute("vacuum t")
+    run(quiet, "vacuum t")
     counted(quiet, "last_vacuum is not null")
     found = the_finding(ask(quiet.dsn, check, **HELD))
     assert (found.severity, found.kind, found.object) == (Severity.WARNING, Kind.SESSION, str(holder.info.backend_pid))
@@ -444,7 +453,7 @@ def test_the_session_that_holds_the_horizon_is_named_and_ended(quiet: FreshDatab
     assert ask(quiet.dsn, check).ok == (check,)  # too young
 
     mend(quiet, found)
-    quiet.execute("vacuum t")
+    run(quiet, "vacuum t")
     counted(quiet, "n_dead_tup < 100")
     assert ask(quiet.dsn, check, **HELD).ok == (check,)
 
@@ -469,7 +478,7 @@ def test_a_dump_may_hold_its_snapshot(quiet: FreshDatabase) -> None:
 
 
 def test_a_prepared_transaction_holds_the_horizon(quiet: FreshDatabase) -> None:
-    quiet.execute("begin; create table made (i int); prepare transaction 'left'")
+    run(quiet, "begin; create table made (i int); prepare transaction 'left'")
     burn(quiet, 100)
     found = the_finding(ask(quiet.dsn, "xmin_horizon_held", **HELD))
     assert (found.kind, found.object) == (Kind.TRANSACTION, "left")
@@ -479,7 +488,7 @@ def test_a_prepared_transaction_holds_the_horizon(quiet: FreshDatabase) -> None:
 
 
 def test_a_logical_slot_holds_the_catalogs(quiet: FreshDatabase) -> None:
-    quiet.execute("select pg_create_logical_replication_slot('forgotten', 'test_decoding')")
+    run(quiet, "select pg_create_logical_replication_slot('forgotten', 'test_decoding')")
     burn(quiet, 100)
     found = the_finding(ask(quiet.dsn, "xmin_horizon_held", **HELD))
     assert (found.kind, found.object) == (Kind.SLOT, "forgotten")
@@ -537,7 +546,7 @@ def test_workers_that_are_all_busy_while_tables_wait_are_found(server18: FreshDa
     )
     for number in range(4):
         filled(server18, f"t{number}", rows=20_000)
-        server18.execute(f"update t{number} set v = v + 1")
+        run(server18, f"update t{number} set v = v + 1")
     limits = {"min_busy_s": 0.2, "write_bytes_per_s": 1.0}
     until(lambda: bool(ask(server18.dsn, "autovacuum_starved", **limits).findings), "the worker is busy")
     found = the_finding(ask(server18.dsn, "autovacuum_starved", **limits))
@@ -555,10 +564,10 @@ def test_a_trigger_out_of_reach_is_found_and_mended(quiet: FreshDatabase) -> Non
     check = "autovacuum_settings"
     quiet.role("plain")
     filled(quiet, rows=20_000)
-    quiet.execute("update t set v = 0 where id <= 2000")
+    run(quiet, "update t set v = 0 where id <= 2000")
     counted(quiet, "n_tup_upd = 2000")
     assert ask(quiet.dsn, check).ok == (check,)
-    quiet.execute("alter table t set (autovacuum_vacuum_threshold = 1000000, fillfactor = 90)")
+    run(quiet, "alter table t set (autovacuum_vacuum_threshold = 1000000, fillfactor = 90)")
     found = the_finding(ask(quiet.dsn_as("plain"), check))
     assert (found.severity, found.kind, found.object) == (Severity.WARNING, Kind.TABLE, "public.t")
     advice = mend(quiet, found)
@@ -574,7 +583,7 @@ def test_a_large_table_under_a_scale_factor_is_found_by_its_write_rate(quiet: Fr
     filled(quiet, rows=20_000)
     limits = {"large_bytes": 100_000}  # as if it were some gigabytes
     assert the_finding(ask(quiet.dsn, "autovacuum_settings", **limits)).severity is Severity.NOTICE  # nobody writes
-    quiet.execute("update t set v = 0")
+    run(quiet, "update t set v = 0")
     counted(quiet, "n_tup_upd = 20000")
     found = the_finding(ask(quiet.dsn, "autovacuum_settings", **limits))
     assert (found.severity, found.object) == (Severity.WARNING, "public.t")

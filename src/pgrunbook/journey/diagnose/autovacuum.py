@@ -58,7 +58,7 @@ class Upkeep:
         if self.relation.estimated_rows < 0:
             return True
         vacuumed = counts.last_vacuum_at is not None or counts.last_autovacuum_at is not None
-        return vacuumed and counts.modified_rows >= max(counts.live_rows, 1)
+        return vacuumed and counts.modified_rows >= max(self.rows, 1.0)
 
     @property
     def dead_bytes(self) -> float:

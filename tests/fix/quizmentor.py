@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import psycopg
+import pytest
 from psycopg import sql
-from tests.fix.server import FreshDatabase
+from tests.fix.server import Servers, clean, installed, unavailable
 
 from pgrunbook.demo.operations import OPERATIONS, Form, script_text
 from pgrunbook.demo.quizmentor import Names, Size, load
 from pgrunbook.lab import Cluster
 
-USERS = 600
+USERS = 500
 SIZE = Size(users=USERS)
 TABLES = (
     "users",
@@ -29,9 +30,34 @@ TABLES = (
 VARIABLE = re.compile(r"(?<!:):([a-z_][a-z0-9_]*)")
 
 
-def quizmentor(pg: FreshDatabase, name: str, *, sick: bool, **options: Any) -> str:
-    """Make a database `name` beside a test's own, with a small QuizMentor, and return its DSN."""
-    return make(pg.cluster, name, sick=sick, **options)
+class Shared:
+    """QuizMentors that the tests of one module share; each is made when a test first asks for it."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self._dsns: dict[str, str] = {}
+
+    def get(self, name: str, *, sick: bool, **options: Any) -> str:
+        if name not in self._dsns:
+            self._dsns[name] = make(self.cluster, name, sick=sick, **options)
+        return self._dsns[name]
+
+    @property
+    def sick(self) -> str:
+        return self.get("sick", sick=True)
+
+    @property
+    def healthy(self) -> str:
+        return self.get("healthy", sick=False)
+
+
+@pytest.fixture(scope="module")
+def quizmentors(servers: Servers) -> Iterator[Shared]:
+    """On PostgreSQL 18; a module that uses it has no test with a database of its own, for that one cleans up."""
+    if 18 not in installed():
+        unavailable("PostgreSQL 18 is not installed")
+    yield Shared(servers.cluster(18))
+    clean(servers.cluster(18))
 
 
 def make(cluster: Cluster, name: str, *, sick: bool, **options: Any) -> str:

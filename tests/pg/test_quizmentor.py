@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-from tests.fix.quizmentor import SIZE, TABLES, USERS, checksums, quizmentor, rows
+from tests.fix.quizmentor import SIZE, TABLES, USERS, checksums, rows
 
 from pgrunbook.demo.operations import OPERATIONS, Form, scripts
 from pgrunbook.demo.quizmentor import Names, Size, load, sicken_sessions
@@ -48,9 +48,8 @@ OPTIONS = """
 """
 
 
-def test_loads_on_every_major_sick_and_healthy(pg):
-    sick = quizmentor(pg, "sick", sick=True)
-    healthy = quizmentor(pg, "healthy", sick=False)
+def test_sick_and_healthy_have_the_same_rows(quizmentors):
+    sick, healthy = quizmentors.sick, quizmentors.healthy
     found = checksums(sick)
     assert found == checksums(healthy)
     assert found["users"][0] == USERS
@@ -58,17 +57,16 @@ def test_loads_on_every_major_sick_and_healthy(pg):
     assert all(count > 0 for count, _ in found.values())
 
 
-def test_the_same_seed_gives_the_same_rows_and_another_seed_others(server18):
-    first = checksums(quizmentor(server18, "first", sick=False, seed=5))
-    again = checksums(quizmentor(server18, "again", sick=False, seed=5))
-    other = checksums(quizmentor(server18, "other", sick=False, seed=6))
+def test_the_same_seed_gives_the_same_rows_and_another_seed_others(quizmentors):
+    first = checksums(quizmentors.healthy)
+    again = checksums(quizmentors.get("again", sick=False, seed=1))
+    other = checksums(quizmentors.get("other", sick=True, seed=6))
     assert first == again
     assert all(first[table][1] != other[table][1] for table in TABLES)
 
 
-def test_sick_and_healthy_differ_in_nothing_but_the_faults(server18):
-    sick = quizmentor(server18, "sick", sick=True)
-    healthy = quizmentor(server18, "healthy", sick=False)
+def test_sick_and_healthy_differ_in_nothing_but_the_faults(quizmentors):
+    sick, healthy = quizmentors.sick, quizmentors.healthy
     for question in (COLUMNS, CONSTRAINTS, RIGHTS, FUNCTIONS, POLICIES):
         assert rows(sick, question) == rows(healthy, question)
     assert rows(sick, CONDITIONS) != rows(healthy, CONDITIONS)
@@ -83,8 +81,8 @@ def test_sick_and_healthy_differ_in_nothing_but_the_faults(server18):
     assert all("autovacuum_enabled" not in options for _, options in rows(healthy, OPTIONS))
 
 
-def test_the_sick_one_has_the_faults_that_live_in_the_catalog(server18):
-    sick = quizmentor(server18, "sick", sick=True)
+def test_the_sick_one_has_the_faults_that_live_in_the_catalog(quizmentors):
+    sick = quizmentors.sick
     assert rows(sick, "select indexrelid::regclass::text from pg_index where not indisvalid") == [
         ("users_display_name_key",)
     ]
@@ -101,7 +99,7 @@ def test_the_sick_one_has_the_faults_that_live_in_the_catalog(server18):
     size = "select pg_relation_size('user_sessions')"
     changed = "select n_mod_since_analyze > 2 * n_live_tup, n_dead_tup > n_live_tup from pg_stat_user_tables"
     changed += " where relname = 'user_sessions'"
-    healthy = quizmentor(server18, "healthy", sick=False)
+    healthy = quizmentors.healthy
     assert rows(sick, size)[0][0] > 3 * rows(healthy, size)[0][0]
     assert rows(sick, changed) == [(True, True)]
     assert rows(healthy, changed) == [(False, False)]
@@ -115,8 +113,8 @@ def test_the_sick_one_has_the_faults_that_live_in_the_catalog(server18):
     assert rows(healthy, without_index)[0][0] == 0
 
 
-def test_faults_of_sessions_last_as_long_as_their_block(server18):
-    sick = quizmentor(server18, "sick", sick=True)
+def test_faults_of_sessions_last_as_long_as_their_block(quizmentors):
+    sick = quizmentors.sick
     slots = "select slot_name, active, restart_lsn is not null from pg_replication_slots"
     idle = """
         select state, backend_xmin is not null, usename
@@ -137,19 +135,19 @@ def test_faults_of_sessions_last_as_long_as_their_block(server18):
     assert rows(sick, idle) == []
 
 
-def test_a_cure_may_take_the_session_and_the_slot_away(server18):
-    sick = quizmentor(server18, "sick", sick=True)
+def test_a_cure_may_take_the_session_and_the_slot_away(quizmentors):
+    sick = quizmentors.sick
     with sicken_sessions(sick) as made:
         rows(sick, f"select pg_terminate_backend({made.idle_pid}, 10000)")
         rows(sick, f"select pg_drop_replication_slot('{made.slot}')")
     assert rows(sick, "select slot_name from pg_replication_slots") == []
 
 
-def test_a_database_with_tables_is_refused_and_left_alone(server18):
-    server18.execute("create table mine (id int)")
+def test_a_database_with_tables_is_refused_and_left_alone(quizmentors):
+    before = checksums(quizmentors.sick)
     with pytest.raises(Refused, match="not empty"):
-        load(server18.dsn, users=USERS, sick=True)
-    assert rows(server18.dsn, "select count(*) from pg_class where relnamespace = 'public'::regnamespace") == [(1,)]
+        load(quizmentors.sick, users=USERS, sick=True)
+    assert checksums(quizmentors.sick) == before
 
 
 @pytest.mark.parametrize("users", [0, 499, 1_000_001])
@@ -158,17 +156,17 @@ def test_a_size_that_cannot_be_made_is_refused(users):
         Size(users=users)
 
 
-def test_progress_grows_to_the_whole(server18):
+def test_progress_grows_to_the_whole(quizmentors):
     told = []
-    quizmentor(server18, "told", sick=True, progress=lambda what, ratio: told.append((what, ratio)))
+    quizmentors.get("told", sick=True, progress=lambda what, ratio: told.append((what, ratio)))
     ratios = [ratio for _, ratio in told]
     assert ratios == sorted(ratios)
     assert ratios[-1] == 1.0
 
 
-def test_renamed_keeps_no_name_of_the_application_and_all_of_its_rows(server18):
+def test_renamed_keeps_no_name_of_the_application_and_all_of_its_rows(quizmentors):
     names = Names.renamed("x")
-    renamed = quizmentor(server18, "renamed", sick=True, rename="x")
+    renamed = quizmentors.get("renamed", sick=True, rename="x")
     used = {
         row[0]
         for row in rows(
@@ -185,18 +183,18 @@ def test_renamed_keeps_no_name_of_the_application_and_all_of_its_rows(server18):
     assert used
     assert all(name.startswith("x") for name in used)
     assert not used & set(vocabulary())
-    assert checksums(renamed, names) == checksums(quizmentor(server18, "plain", sick=True))
+    assert checksums(renamed, names) == checksums(quizmentors.sick)
 
 
-def test_odd_names_are_quoted(server18):
+def test_odd_names_are_quoted(quizmentors):
     odd = Names(mapping={name: f'{name} "odd"; drop' for name in vocabulary()})
-    dsn = quizmentor(server18, "odd", sick=False, rename=odd)
-    assert checksums(dsn, odd)["users"][0] == USERS
+    dsn = quizmentors.get("odd", sick=False, rename=odd)
+    assert checksums(dsn, odd) == checksums(quizmentors.healthy)
 
 
 @pytest.mark.parametrize("form", list(Form))
-def test_every_operation_runs_under_load_whatever_its_names(server18, form):
-    renamed = quizmentor(server18, "renamed", sick=False, rename="x")
+def test_every_operation_runs_under_load_whatever_its_names(quizmentors, form):
+    renamed = quizmentors.get("busy", sick=True, rename="x")
     spec = LoadSpec(
         users=6, think_s=0.02, warmup_s=0.2, duration_s=2.0, scripts=scripts(form, SIZE, Names.renamed("x"))
     )

@@ -35,21 +35,21 @@ class Operation:
 
 
 OPERATIONS = (
-    Operation(name="dashboard", weight=16),
-    Operation(name="feed", weight=14),
+    Operation(name="dashboard", weight=15),
+    Operation(name="feed", weight=13),
     Operation(name="submit", weight=12),
-    Operation(name="timeline", weight=9),
+    Operation(name="timeline", weight=8),
     Operation(name="progress", weight=8),
     Operation(name="search", weight=8),
     Operation(name="touch", weight=8),
     Operation(name="track", weight=5),
-    Operation(name="activity", weight=4),
+    Operation(name="activity", weight=5),
     Operation(name="course", weight=4),
+    Operation(name="similar", weight=4),
     Operation(name="review", weight=3),
     Operation(name="results", weight=3),
     Operation(name="login", weight=2),
     Operation(name="shared", weight=2),
-    Operation(name="similar", weight=2),
 )
 
 

@@ -51,7 +51,7 @@ _CONTRASTS = r"""
     let colour = rgba(getComputedStyle(document.documentElement).colorScheme.includes("dark") &&
       matchMedia("(prefers-color-scheme: dark)").matches ? "#000" : "#fff");
     for (const layer of layers.reverse()) colour = over(layer, colour);
-    const circle = element.closest("g.mark") && element.closest("g.mark").querySelector("circle");
+    const circle = element.closest("svg.mark") && element.closest("svg.mark").querySelector("rect");
     return circle ? over(rgba(getComputedStyle(circle).fill), colour) : colour; };
   const found = [];
   for (const element of document.body.querySelectorAll("*")) {

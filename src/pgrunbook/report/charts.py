@@ -15,7 +15,7 @@ from pgrunbook.report.words import number
 
 STRETCH = 1000  # units of the stretched plot in both directions
 TOP, TOP_WITH_MARKS, BOTTOM = 10, 58, 26  # pixels above the plot, below it for times
-MARK_APART_RATIO = 0.06  # marks nearer than this stand in different rows
+MARK_SAME_RATIO = 0.03  # of the width: marks nearer than this share a badge
 MARK_ROWS = 3
 WIDE_PX, PHONE_PX, LETTER_PX = 880, 270, 8  # widths of a plot and of a letter: what fits where
 
@@ -270,27 +270,37 @@ def _target(target: tuple[float, str] | None, scale: _Scale, top: int, plot_px: 
 
 
 def _marks(marks: Sequence[Mark], place: Callable[[float], float], bottom: int) -> list[Markup]:
+    """Badges above the plot; what happened at nearly the same time shares one."""
     drawn = []
-    last_in_row = [-math.inf] * MARK_ROWS
-    for mark in sorted(marks, key=lambda one: one.x):
-        share = place(mark.x)
-        row = next(
-            (r for r in range(MARK_ROWS) if share - last_in_row[r] >= MARK_APART_RATIO),
-            last_in_row.index(min(last_in_row)),
-        )
-        last_in_row[row] = share
-        x, y = _percent(share), 9 + row * 17
-        drawn.append(
-            tag(
-                "g",
-                tag("title", mark.title),
-                tag("line", x1=x, x2=x, y1=y, y2=bottom),
-                tag("circle", cx=x, cy=y, r=8),
-                tag("text", mark.label, x=x, y=y + 4, text_anchor="middle"),
-                class_=f"mark {mark.kind}",
-            )
-        )
+    free_from = [-math.inf] * MARK_ROWS
+    for cluster in _clusters(marks, place):
+        label = cluster[0].label if len(cluster) == 1 else f"{cluster[0].label}–{cluster[-1].label}"
+        width = 10 + 7 * len(label)
+        share = place(cluster[0].x)
+        half = width / 2 / PHONE_PX
+        row = next((r for r in range(MARK_ROWS) if share - half >= free_from[r]), free_from.index(min(free_from)))
+        free_from[row] = share + half
+        y = 1 + row * 18
+        kinds = {mark.kind for mark in cluster}
+        badge = [
+            tag("title", "\n".join(mark.title for mark in cluster)),
+            tag("line", x1=0, x2=0, y1=y, y2=bottom),
+            tag("rect", x=-width / 2, y=y, width=width, height=16, rx=8),
+            tag("text", label, x=0, y=y + 12, text_anchor="middle"),
+        ]
+        kind = kinds.pop() if len(kinds) == 1 else "other"
+        drawn.append(tag("svg", badge, x=_percent(share), class_=f"mark {kind}", overflow="visible"))
     return drawn
+
+
+def _clusters(marks: Sequence[Mark], place: Callable[[float], float]) -> list[list[Mark]]:
+    clusters: list[list[Mark]] = []
+    for mark in sorted(marks, key=lambda one: one.x):
+        if clusters and place(mark.x) - place(clusters[-1][0].x) < MARK_SAME_RATIO:
+            clusters[-1].append(mark)
+        else:
+            clusters.append([mark])
+    return clusters
 
 
 def _legend(series: Sequence[Series], y_text: Callable[[float], str]) -> Content:

@@ -19,7 +19,7 @@ from pgrunbook.report.lines import Lines
 from pgrunbook.report.markup import Content, Markup, tag
 from pgrunbook.report.page import brand, page, tile
 from pgrunbook.report.short_ids import short_ids
-from pgrunbook.report.words import counted, duration, number, one_line
+from pgrunbook.report.words import counted, duration, number, one_line, short
 
 TARGET_MS = 100.0  # the promise: P95 at 1000 users below it
 _TONES = {"sick": "critical", "cured": "warning", "healthy": "ok", "thousand": "note"}
@@ -45,7 +45,6 @@ def html(result: DemoResult) -> str:
         _charts(result),
         _steps(result),
         _diagnoses(result),
-        _journal(result),
         _notes(result),
         tag(
             "footer",
@@ -195,7 +194,9 @@ def _phases_table(result: DemoResult) -> Markup:
             ("Other CPU", _share(phase.other_cpu_ratio), " wide"),
             ("Faster", tag("span", gain, class_="gain") if gain else "", ""),
         )
-        pooled = tag("div", "through a pooler", class_="mute small") if phase.pooled else None
+        pooled = (
+            tag("div", "through a pooler", class_="mute small") if phase.pooled and "pool" not in phase.label else None
+        )
         rows.append(
             tag("tr", tag("td", phase.label, pooled), [tag("td", cell, class_=f"n{hide}") for _, cell, hide in cells])
         )
@@ -230,22 +231,13 @@ def _charts(result: DemoResult) -> Content:
         bands=_bands(result),
         plot_px=110,
     )
-    numbered = [
-        tag("li", tag("b", index), step.title, class_=_CLASS[step.outcome])
-        for index, step in enumerate(result.steps, start=1)
-    ]
     bars = [
         Bar(label=phase.label, value=phase.p95_ms, text=_ms(phase.p95_ms), tone=_TONES.get(phase.name, "plain"))
         for phase in result.phases
     ]
     return [
         tag("h2", "Over time"),
-        tag(
-            "section",
-            p95,
-            tag("div", tag("ol", numbered, class_="marks"), class_="pad") if numbered else None,
-            class_="card",
-        ),
+        tag("section", p95, class_="card"),
         tag("section", throughput, class_="card"),
         tag("section", bar_chart(bars, title="P95 by state", logarithmic=True), class_="card"),
     ]
@@ -253,7 +245,7 @@ def _charts(result: DemoResult) -> Content:
 
 def _bands(result: DemoResult) -> tuple[Band, ...]:
     """Stretches of the timeline of one phase; each begins where the one before ended."""
-    labels = {phase.name: phase.label for phase in result.phases}
+    labels = {"thousand": phase.label if (phase := result.phase("thousand")) else "many users"}
     bands: list[Band] = []
     start = 0.0
     for index, point in enumerate(result.timeline):
@@ -267,46 +259,41 @@ def _bands(result: DemoResult) -> tuple[Band, ...]:
 def _steps(result: DemoResult) -> Content:
     if not result.steps:
         return None
+    head = tag("tr", tag("th", ""), tag("th", "Step"), tag("th", "Its queries", class_="n"))
+    rows = [_step(step, index) for index, step in enumerate(result.steps, start=1)]
+    table = tag("table", tag("thead", head), tag("tbody", rows), class_="steps")
+    words = "Each was written into the journal before and after it was done; "
     return [
-        tag("h2", "What was done, under load"),
-        [_step(step, index) for index, step in enumerate(result.steps, start=1)],
+        tag("h2", "What was done, while the users went on working"),
+        tag("p", words, tag("code", "pgrunbook undo --all"), " takes it all back.", class_="mute"),
+        tag("section", table, class_="card"),
     ]
 
 
 def _step(step: DemoStep, index: int) -> Markup:
     lock = "no table lock" if step.lock is Lock.NONE else step.lock.value.lower()
-    terms = [
-        tag("span", "Lock ", tag("b", lock)),
-        tag("span", "Took ", tag("b", duration(step.duration_s))),
-        tag("span", "At ", tag("b", f"+{duration(step.at_s)}")),
-        tag("span", "For ", tag("b", step.check), " on ", tag("code", step.object)),
-    ]
-    undo = (
-        [tag("h4", "Undo"), tag("pre", step.undo_sql, class_="sql undo")]
-        if step.undo_sql
-        else tag("p", tag("b", "Cannot be undone"), class_="small")
-    )
+    undo: Content = tag("p", tag("b", "It cannot be undone."), class_="small")
+    if step.undo_sql:
+        undo = [tag("h4", "Undo"), tag("pre", short(step.undo_sql), class_="sql undo")]
+    cause = (f"{step.check} on {step.object}",) if step.check else ()
+    about = " · ".join((*cause, lock, f"took {duration(step.duration_s)}", f"done at {duration(step.at_s)}"))
+    details = tag("details", tag("summary", "SQL and undo"), tag("pre", short(step.sql), class_="sql"), undo)
+    verdict_word = tag("span", " undone", class_="loss") if step.outcome is StepOutcome.UNDONE else None
     return tag(
-        "article",
-        tag(
-            "div",
-            tag("span", _WORD[step.outcome], class_=f"sev {_CLASS[step.outcome]}"),
-            tag("h3", f"{index}. {step.title}"),
-            tag("span", _gain(step), class_="id"),
-            class_="head",
-        ),
-        tag("div", tag("pre", step.sql, class_="sql"), tag("div", terms, class_="terms"), undo, class_="pad"),
-        class_="card finding",
+        "tr",
+        tag("td", tag("span", index, class_=f"badge {_CLASS[step.outcome]}")),
+        tag("td", tag("b", step.title), verdict_word, tag("div", about, class_="mute small"), details),
+        tag("td", _gain(step), class_="n"),
     )
 
 
 def _gain(step: DemoStep) -> Content:
     if step.before_ms is None or step.after_ms is None:
-        return "not measured by itself"
+        return None
     better = step.after_ms < step.before_ms
     return [
         tag("span", f"{_ms(step.before_ms)} → {_ms(step.after_ms)}", class_="gain" if better else "loss"),
-        f" {step.basis.value}",
+        tag("div", step.basis.value, class_="mute small"),
     ]
 
 
@@ -332,23 +319,6 @@ def _amounts(findings: Sequence[Any]) -> str:
         if amount
     ]
     return ", ".join(words) or "nothing"
-
-
-def _journal(result: DemoResult) -> Content:
-    if not result.steps:
-        return None
-    lines = [
-        f"+{duration(step.at_s):<12} {_WORD[step.outcome]:<7} {step.title}"
-        f" ({step.lock.value.lower()}, {duration(step.duration_s)})"
-        for step in result.steps
-    ]
-    text = tag(
-        "p",
-        "Each step was written down before and after it was done, with what undoes it; ",
-        tag("code", "pgrunbook undo --all"),
-        " takes it all back.",
-    )
-    return [tag("h2", "As the journal has it"), text, tag("pre", "\n".join(lines), class_="sql")]
 
 
 def _notes(result: DemoResult) -> Content:
@@ -379,13 +349,16 @@ def _terminal_table(result: DemoResult) -> Table:
 
 
 def _terminal_step(lines: Lines, step: DemoStep, index: int) -> None:
-    text = Text().append(one_line(step.title))
-    if step.before_ms is not None and step.after_ms is not None:
-        text.append(
-            f"  {_ms(step.before_ms)} → {_ms(step.after_ms)}",
-            style="green" if step.after_ms < step.before_ms else "red",
-        )
-    text.append(f"  took {duration(step.duration_s)}", style="dim")
+    """One line a step: what, what its queries gained, how long it took."""
+    tail = Text()
     if step.outcome is StepOutcome.UNDONE:
-        text.append("  undone", style="bold red")
-    lines.text(text, indent=5, first=Text(f"{index:>3}", style="dim"))
+        tail.append("undone  ", style="bold red")
+    if step.before_ms is not None and step.after_ms is not None:
+        tail.append(
+            f"{_ms(step.before_ms)} → {_ms(step.after_ms)}", style="green" if step.after_ms < step.before_ms else "red"
+        )
+    tail.append(f"{duration(step.duration_s):>9}", style="dim")
+    title = Text(one_line(step.title))
+    title.truncate(max(10, lines.width - 6 - tail.cell_len), overflow="ellipsis")
+    title.pad_right(max(0, lines.width - 5 - tail.cell_len - title.cell_len))
+    lines.text(title + tail, indent=5, first=Text(f"{index:>3}", style="dim"))

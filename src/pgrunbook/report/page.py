@@ -26,6 +26,7 @@ for (const pre of document.querySelectorAll("pre.sql")) {
   });
   if (navigator.clipboard) pre.prepend(button);
 }
+addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((one) => (one.open = true)));
 """
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 
 import pytest
 
@@ -61,9 +62,21 @@ def test_all_text_is_escaped() -> None:
 
 
 def test_marks_that_stand_close_are_put_into_different_rows() -> None:
-    marks = [Mark(x=10 + 0.1 * n, label=str(n), title=str(n)) for n in range(3)]
+    marks = [Mark(x=10 + n, label=str(n), title=str(n)) for n in range(3)]
     root = parsed(line_chart([line(*range(1, 30))], title="t", marks=marks))
-    assert len({circle.attrib["cy"] for circle in root.iter("circle")}) == 3
+    badges = [mark.find("rect") for mark in root.iter("svg") if "mark" in mark.attrib["class"]]
+    rows = [badge.attrib["y"] for badge in badges if badge is not None]
+    assert len(rows) == 3
+    assert all(here != following for here, following in pairwise(rows))
+
+
+def test_marks_of_the_same_time_share_a_badge_that_names_them_all() -> None:
+    kinds = ("action", "action", "undone")
+    marks = [Mark(x=10 + n / 1000, label=str(n), title=f"step {n}", kind=kind) for n, kind in enumerate(kinds)]
+    root = parsed(line_chart([line(*range(1, 30))], title="t", marks=marks))
+    (badge,) = [mark for mark in root.iter("svg") if "mark" in mark.attrib["class"]]
+    assert (badge.findtext("text"), badge.findtext("title")) == ("0–2", "step 0\nstep 1\nstep 2")
+    assert badge.attrib["class"] == "mark other"
 
 
 @pytest.mark.parametrize("series", [[], [line()], [line(1)], [line(None, None)]], ids=["none", "empty", "one", "nulls"])

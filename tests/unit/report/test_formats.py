@@ -287,8 +287,8 @@ def test_demonstration_page_is_self_contained_and_tells_the_gain() -> None:
     assert len(page.encode("utf-8")) < PAGE_MAX_BYTES
     assert not [link for link in tags.links if not link.startswith(("#", "data:"))]
     assert "4.21 s sick, 212 ms cured (20× faster)" in page
-    assert page.count('class="mark action"') == 7
-    assert page.count('class="mark undone"') == 1
+    assert page.count("<details>") == 8
+    assert page.count('class="badge undone"') == 1
     data = json.loads(tags.scripts["demonstration"])
     assert data["p95_ms"] == {"sick": 4210.0, "cured": 212.0, "healthy": 11.3, "thousand": 38.0}
     assert data["users"]["sick"] == data["users"]["cured"] == data["users"]["healthy"]

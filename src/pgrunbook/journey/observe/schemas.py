@@ -12,6 +12,7 @@ from pgrunbook.model import Question
 class Schema:
     """One schema that is not the server's own."""
 
+    oid: int
     name: str
     owner: str | None
     of_extension: bool

@@ -28,6 +28,7 @@ RECALL_MIN = 0.95
 ABSTENTION_MIN = 0.95
 BLIND_FAULTS_MAX_RATIO = 0.02
 NOTICES_MAX_RATIO = 2 / 40
+NOT_DURABLE = ("unsafe_durability",)  # throw-away servers run without fsync on purpose; a fault of its own says so
 
 
 @dataclass(slots=True)
@@ -74,11 +75,11 @@ def all_cases() -> Iterator[Fault | Decoy]:
 def take(case: Fault | Decoy, servers: Servers, major: int, score: Score) -> str:
     """One case on a fresh database; returns the row to print."""
     with servers.fresh_database(major) as database:
-        database.execute(*case.sql)
+        database.execute("create extension pg_stat_statements", *case.sql)  # healthy databases have it
         with case.stage(database) if case.stage else contextlib.nullcontext() as staged:
-            seen = diagnose(database.dsn)
             if isinstance(case, Decoy):
-                return _decoy(case, seen, score)
+                return _decoy(case, diagnose(database.dsn, skip=NOT_DURABLE), score)
+            seen = diagnose(database.dsn)
             wanted = str(staged) if case.object == "?" else case.object
             row = _fault(case, wanted, seen, score)
             if case.blindfold is not None:

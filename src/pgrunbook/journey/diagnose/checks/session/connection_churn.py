@@ -25,13 +25,13 @@ from pgrunbook.model import Blind, Finding, Kind, Severity, Verdict, quote
 class Limits:
     """When new connections are a fault.
 
-    `sessions_per_s`: a server spends some milliseconds on each, so one a second is where it can be felt; a probe of a
-    monitor comes every ten seconds at most.  `sessions` keeps a handful at start-up apart.  A pooled connection lives
-    for minutes and runs thousands of transactions; these live for less than `session_s` and run at most `transactions`.
+    `sessions_per_s`: probes of monitors come every ten seconds at most, and two of them make so many; counters may reach
+    back to quieter times.  `sessions` keeps a handful at start-up apart.  A pooled connection lives for minutes and runs
+    thousands of transactions; these live for less than `session_s` and run at most `transactions`.
     """
 
     sessions: int = 300
-    sessions_per_s: float = 1.0
+    sessions_per_s: float = 0.2
     session_s: float = 10.0
     transactions: float = 10.0
     counters_age_s: float = 30.0

@@ -29,7 +29,14 @@ from pgrunbook.model.rehearsal import Rehearsal, RehearsalState, RehearsedStep
 from pgrunbook.pg.connect import Session, connect
 
 Told: TypeAlias = Callable[[str, int, int], None]  # what, which number, of how many
-SCRATCH_SETTINGS = {"autovacuum": "off", "max_connections": "20", "shared_buffers": "16MB", "jit": "off"}
+SCRATCH_SETTINGS = {
+    "autovacuum": "off",
+    "full_page_writes": "off",
+    "jit": "off",
+    "max_connections": "20",
+    "shared_buffers": "64MB",  # the catalog of some thousand tables fits
+    "synchronous_commit": "off",
+}
 ONCE = Patience(tries=2)  # nobody else is there to hold a lock
 CLONE = "rehearsal"
 DIFF_LINES = 6
@@ -210,7 +217,7 @@ class _Stage:
         if relation_of(step, target) is None or relation_of(step, self._conn) is not None:
             return None
         why = "; ".join(f"{item.what}: {item.reason}" for item in self._copy.left_out[:3])
-        return f"its table could not be copied ({why or 'no reason was given'})"
+        return f"what it is about could not be copied ({why or 'no reason was given'})"
 
     def _failure(self, step: Step, exc: RunbookError) -> RehearsedStep:
         """A failure counts only where the copy is whole: what was left out may be what the step needs."""

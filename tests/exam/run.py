@@ -13,6 +13,7 @@ import contextlib
 import importlib
 import pkgutil
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ RECALL_MIN = 0.95
 ABSTENTION_MIN = 0.95
 BLIND_FAULTS_MAX_RATIO = 0.02
 NOTICES_MAX_RATIO = 2 / 40
+COLLECTOR_S = 1.2  # before 15 counters travel by way of a collector, which shows them once in half a second
 NOT_DURABLE = ("unsafe_durability",)  # throw-away servers run without fsync on purpose; a fault of its own says so
 
 
@@ -77,6 +79,8 @@ def take(case: Fault | Decoy, servers: Servers, major: int, score: Score) -> str
     with servers.fresh_database(major) as database:
         database.execute("create extension pg_stat_statements", *case.sql)  # healthy databases have it
         with case.stage(database) if case.stage else contextlib.nullcontext() as staged:
+            if major < 15:
+                time.sleep(COLLECTOR_S)
             if isinstance(case, Decoy):
                 return _decoy(case, diagnose(database.dsn, skip=NOT_DURABLE), score)
             seen = diagnose(database.dsn)

@@ -25,9 +25,9 @@ from pgrunbook.model import Blind, Finding, Kind, Severity, Verdict, quote
 class Limits:
     """When new connections are a fault.
 
-    `sessions_per_s`: probes of monitors come every ten seconds at most, and two of them make so many; counters may reach
-    back to quieter times.  `sessions` keeps a handful at start-up apart.  A pooled connection lives for minutes and runs
-    thousands of transactions; these live for less than `session_s` and run at most `transactions`.
+    `sessions_per_s`: probes of monitors come every ten seconds at most, and two of them make so many; counters may
+    reach back to quieter times.  `sessions` keeps a handful at start-up apart.  A pooled connection lives for minutes
+    and runs thousands of transactions; these live for less than `session_s` and run at most `transactions`.
     """
 
     sessions: int = 300

@@ -76,10 +76,10 @@ def verdict(result: DemoResult) -> str:
     if sick and cured:
         sentences.append(
             f"P95 at {number(cured.users)} users: {_ms(sick.p95_ms)} sick, {_ms(cured.p95_ms)} cured"
-            f" ({_factor(sick, cured)} faster)."
+            f" ({_compared(sick, cured)})."
         )
     if sick and healthy:
-        sentences.append(f"With the good queries too: {_ms(healthy.p95_ms)} ({_factor(sick, healthy)} faster).")
+        sentences.append(f"With the good queries too: {_ms(healthy.p95_ms)} ({_compared(sick, healthy)}).")
     if thousand:
         how = "through a pooler" if thousand.pooled else "directly"
         sentences.append(f"{number(thousand.users)} users {how}: {_ms(thousand.p95_ms)}.")
@@ -161,6 +161,13 @@ def _factor(sick: DemoPhase, other: DemoPhase) -> str:
     return f"{ratio:.0f}×" if ratio >= 10 else f"{ratio:.1f}×"
 
 
+def _compared(sick: DemoPhase, other: DemoPhase) -> str:
+    """In words, for a sentence; a small data set may well be no faster."""
+    if other.p95_ms > sick.p95_ms:
+        return f"{_factor(other, sick)} slower"
+    return f"{_factor(sick, other)} faster"
+
+
 def _share(ratio: float | None) -> str:
     return "unknown" if ratio is None else f"{100 * ratio:.0f} %"
 
@@ -192,7 +199,11 @@ def _phases_table(result: DemoResult) -> Markup:
             ("Requests", f"{number(round(phase.throughput_per_s, 1))}/s", " wide"),
             ("Failed", number(phase.failed), " wide"),
             ("Other CPU", _share(phase.other_cpu_ratio), " wide"),
-            ("Faster", tag("span", gain, class_="gain") if gain else "", ""),
+            (
+                "Faster",
+                tag("span", gain, class_="gain" if sick and phase.p95_ms <= sick.p95_ms else "loss") if gain else "",
+                "",
+            ),
         )
         pooled = (
             tag("div", "through a pooler", class_="mute small") if phase.pooled and "pool" not in phase.label else None

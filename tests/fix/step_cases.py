@@ -15,6 +15,7 @@ from pgrunbook.journey.steps.create_index import CreateIndex
 from pgrunbook.journey.steps.drop_index import DropIndex
 from pgrunbook.journey.steps.drop_invalid_index import DropInvalidIndex
 from pgrunbook.journey.steps.drop_slot import DropSlot
+from pgrunbook.journey.steps.enable_row_security import EnableRowSecurity
 from pgrunbook.journey.steps.end_session import EndSession
 from pgrunbook.journey.steps.reindex import Reindex
 from pgrunbook.journey.steps.replace_policy import ReplacePolicy
@@ -200,6 +201,17 @@ CASES = (
                 "create policy {name} on {table} for all to {role} using ({column} > 0 and owner = current_user)"
                 " with check (owner = current_user and exists (select from {table} as x where x.id = {table}.id))"
             ),
+        ),
+    ),
+    StepCase(
+        kind="enable_row_security",
+        make=lambda _, n: EnableRowSecurity(
+            schema="public", table=n.table, partitions=(f"public.{quoted_name(n.name)}",)
+        ),
+        setup=(
+            "drop table if exists {name}",
+            "create table {name} (like {table})",
+            "create policy {name} on {table} using (id > 0)",
         ),
     ),
     StepCase(

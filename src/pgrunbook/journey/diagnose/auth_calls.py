@@ -107,7 +107,7 @@ def _row_by_row(tree: Any) -> Iterator[tuple[str, ...]]:
     """Function calls under `tree`, leaving out what uncorrelated sub-selects evaluate once."""
     if isinstance(tree, Mapping):
         for key, value in tree.items():
-            if key == "sub_link" and not _is_correlated(value):
+            if key == "sub_link" and not is_correlated(value):
                 if "testexpr" in value:
                     yield from _row_by_row(value["testexpr"])
                 continue
@@ -119,7 +119,7 @@ def _row_by_row(tree: Any) -> Iterator[tuple[str, ...]]:
             yield from _row_by_row(item)
 
 
-def _is_correlated(sub_link: Tree) -> bool:
+def is_correlated(sub_link: Tree) -> bool:
     """Whether the sub-select refers to a column of the query around it.
 
     pg_get_expr qualifies every column inside a sub-select, so a qualifier that no FROM item there bears is an outer one.
@@ -145,7 +145,7 @@ def _wrap(tree: Any, functions: AuthFunctions) -> Any:
         return tree
     if len(tree) == 1:
         ((kind, node),) = tree.items()
-        if kind == "sub_link" and not _is_correlated(node):
+        if kind == "sub_link" and not is_correlated(node):
             return {kind: {**node, "testexpr": _wrap(node["testexpr"], functions)}} if "testexpr" in node else tree
         if kind in _VALUES and bare_calls(tree, functions) and not any(column_refs(tree)):
             return _subselect(tree)

@@ -1,5 +1,6 @@
 /* pgrunbook: schemas */
 select
+    n.oid::int8 as oid,
     n.nspname::text as name,
     r.rolname::text as owner,
     e.objid is not null as of_extension

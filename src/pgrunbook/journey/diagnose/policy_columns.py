@@ -1,0 +1,133 @@
+"""Which columns a policy searches by, and whether an index answers the operator it searches with.
+
+A condition of row security may use an index as any other, but its sub-selects are never joined: they stay filters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pgrunbook.journey.diagnose.policies import ParsedPolicy
+from pgrunbook.journey.diagnose.seen import Seen
+from pgrunbook.journey.workload.access import Access, Branch, Operation, Predicate
+from pgrunbook.journey.workload.estimate import branch_access
+from pgrunbook.journey.workload.facts import Facts, TableFacts
+from pgrunbook.journey.workload.paths import path_of
+from pgrunbook.journey.workload.walk import accesses_of
+from pgrunbook.model import dotted, quote
+from pgrunbook.pg.parse import ParseFailed, Parser, Tree
+from pgrunbook.pg.trees import names
+
+_BTREE = frozenset({Operation.EQUAL, Operation.RANGE})
+_SEARCHING = _BTREE | {Operation.PREFIX, Operation.CONTAINS, Operation.SEARCH, Operation.OVERLAPS, Operation.ELEMENT}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unserved:
+    """A table that the policy searches by a key, and no index that answers."""
+
+    table: TableFacts
+    predicate: Predicate
+
+
+def facts_of(seen: Seen) -> Facts:
+    """What is known of tables and their indexes."""
+    return Facts(seen.snapshot, seen.parser)
+
+
+def unserved(seen: Seen, each: ParsedPolicy, *, rows_min: float, share_max: float) -> Iterator[Unserved]:
+    """What keeps the policy, or a sub-select in it, from finding its rows by index, in tables of so many rows."""
+    facts = seen.derived(facts_of)
+    using = each.using
+    if using is None or each.policy.table_oid not in facts.catalog.tables:
+        return
+    root = facts.of(each.policy.table_oid).table.oid
+    try:
+        statement = seen.parser.statement(f"SELECT 1 FROM {dotted(each.policy.schema, each.policy.table_name)}")
+    except ParseFailed:
+        return
+    oid = each.policy.table_oid
+    found = accesses_of(statement, facts.catalog, lambda table: (using,) if table.oid == oid else ())
+    for access in found.accesses:
+        table = facts.of(access.table_oid)
+        if table.rows >= rows_min and table.table.oid not in {0, *(facts.locked)}:
+            yield from _of_access(access, table, share_max, is_own=table.table.oid == root)
+
+
+def _of_access(access: Access, table: TableFacts, share_max: float, *, is_own: bool) -> Iterator[Unserved]:
+    if _is_served(access, table) or any(_all_served(access, group, table) for group in access.alternatives):
+        return
+    best = _best(access.predicates, table, share_max)
+    if best is not None:
+        yield Unserved(table=table, predicate=best)
+        return
+    for group in access.alternatives if is_own else ():
+        missing = [
+            _best(branch, table, share_max) for branch in group if not _is_served(branch_access(access, branch), table)
+        ]
+        if all(missing):  # else some branch reads the whole table whatever the others have
+            yield from (Unserved(table=table, predicate=p) for p in missing if p is not None)
+            return
+
+
+def _is_served(access: Access, table: TableFacts) -> bool:
+    return any(
+        p.joined is None and p.operation in _SEARCHING
+        for index in table.indexes
+        for p in path_of(index, access, table.table, {}).bounded
+    )
+
+
+def _all_served(access: Access, group: tuple[Branch, ...], table: TableFacts) -> bool:
+    return bool(group) and all(_is_served(branch_access(access, branch), table) for branch in group)
+
+
+def _best(predicates: tuple[Predicate, ...], table: TableFacts, share_max: float) -> Predicate | None:
+    """The condition that leaves fewest rows, by a plain column."""
+    usable = [
+        p
+        for p in predicates
+        if p.operation in _SEARCHING and p.joined is None and p.key.is_column and _share(p, table) <= share_max
+    ]
+    return min(usable, key=lambda p: _share(p, table), default=None)
+
+
+def _share(predicate: Predicate, table: TableFacts) -> float:
+    """The part of the rows that one value has, where statistics tell; 0 where they do not."""
+    statistics = table.statistics.get(predicate.key.columns[0])
+    if statistics is None or predicate.operation is not Operation.EQUAL:
+        return 0.0
+    return predicate.values / statistics.distinct_values(table.rows)
+
+
+def has_gin(column: str, table: TableFacts) -> bool:
+    """Whether a GIN index answers `column @> array[…]`."""
+    return any(
+        f.index.access_method == "gin"
+        and f.index.is_valid
+        and not f.is_partial
+        and any(
+            name == column and opclass == "array_ops"
+            for name, opclass in zip(f.index.columns, f.index.opclasses, strict=False)
+        )
+        for f in table.indexes
+    )
+
+
+def contains_instead(tree: Any, column: str, array_type: str, parser: Parser) -> Any:
+    """The condition with `x = any (column)` said as `column @> array[x]`, where only true counts."""
+    if not isinstance(tree, Mapping) or len(tree) != 1:
+        return tree
+    kind, node = next(iter(tree.items()))
+    if kind == "bool_expr" and node.get("boolop", "AND_EXPR") != "NOT_EXPR":
+        args = [contains_instead(arg, column, array_type, parser) for arg in node.get("args", ())]
+        return {kind: {**node, "args": args}}
+    if kind == "a_expr" and node.get("kind") == "AEXPR_OP_ANY" and names(node.get("name")) == ("=",):
+        listed = node.get("rexpr", {}).get("column_ref", {})
+        if names(listed.get("fields"))[-1:] == (column,):
+            value = parser.text(node["lexpr"])
+            turned: Tree = parser.expression(f"{quote(column)} @> (ARRAY[{value}])::{array_type}")
+            return turned
+    return tree

@@ -30,6 +30,7 @@ ABSTENTION_MIN = 0.95
 BLIND_FAULTS_MAX_RATIO = 0.02
 NOTICES_MAX_RATIO = 2 / 40
 COLLECTOR_S = 1.2  # before 15 counters travel by way of a collector, which shows them once in half a second
+HEALTHY = ("create schema extensions", "create extension pg_stat_statements schema extensions")
 NOT_DURABLE = ("unsafe_durability",)  # throw-away servers run without fsync on purpose; a fault of its own says so
 
 
@@ -77,7 +78,7 @@ def all_cases() -> Iterator[Fault | Decoy]:
 def take(case: Fault | Decoy, servers: Servers, major: int, score: Score) -> str:
     """One case on a fresh database; returns the row to print."""
     with servers.fresh_database(major) as database:
-        database.execute("create extension pg_stat_statements", *case.sql)  # healthy databases have it
+        database.execute(*HEALTHY, *case.sql)
         with case.stage(database) if case.stage else contextlib.nullcontext() as staged:
             if major < 15:
                 time.sleep(COLLECTOR_S)

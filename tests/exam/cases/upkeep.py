@@ -16,6 +16,8 @@ TABLE = (
     "vacuum (analyze) part",
 )
 
+ASLEEP = ("alter system set autovacuum_naptime = '50min'", "select pg_reload_conf()")  # it would mend what is planted
+
 
 def sessions(*scripts: str):
     """Run each script in a session of its own, one after the other, each with its counts handed in."""
@@ -69,7 +71,7 @@ CASES: list[Fault | Decoy] = [
         name="half of a table is dead",
         check="dead_rows",
         object="public.part",
-        sql=TABLE,
+        sql=(*ASLEEP, *TABLE),
         stage=sessions("update part set price = 0 where id % 2 = 0"),
     ),
     Fault(
@@ -77,6 +79,7 @@ CASES: list[Fault | Decoy] = [
         check="dead_rows",
         object="public.log",
         sql=(
+            *ASLEEP,
             "create table log (id int, v int) partition by range (id)",
             "create table log_1 partition of log for values from (0) to (30000)",
             "create table log_2 partition of log for values from (30000) to (60001)",
@@ -100,14 +103,14 @@ CASES: list[Fault | Decoy] = [
         name="a third of the rows changed since ANALYZE",
         check="stale_statistics",
         object="public.part",
-        sql=TABLE,
+        sql=(*ASLEEP, *TABLE),
         stage=sessions("update part set price = 0 where id % 3 = 0"),
     ),
     Fault(
         name="a table that doubled since ANALYZE",
         check="stale_statistics",
         object="public.part",
-        sql=TABLE,
+        sql=(*ASLEEP, *TABLE),
         stage=sessions("insert into part select g, 1, 'late' from generate_series(60001, 120000) as g"),
     ),
     Decoy(name="loaded and analyzed in one breath", sql=(*TABLE, "analyze part")),
@@ -116,6 +119,7 @@ CASES: list[Fault | Decoy] = [
         check="never_analyzed",
         object="public.fresh",
         sql=(
+            *ASLEEP,
             "create table fresh (id int primary key, v int)",
             "insert into fresh select g, g from generate_series(1, 50000) g",
         ),
@@ -161,7 +165,7 @@ CASES: list[Fault | Decoy] = [
         name="a table of which a tenth is left",
         check="table_bloat",
         object="public.part",
-        sql=(*TABLE, "insert into part select g, 1, repeat('m', 90) from generate_series(60001, 160000) as g"),
+        sql=(*ASLEEP, *TABLE, "insert into part select g, 1, repeat('m', 90) from generate_series(60001, 160000) as g"),
         stage=sessions("delete from part where id % 10 > 0", "vacuum (analyze, truncate false) part"),
         blindfold="login",
     ),
@@ -180,6 +184,7 @@ CASES: list[Fault | Decoy] = [
         check="toast_bloat",
         object="public.doc",
         sql=(
+            *ASLEEP,
             "create table doc (id int primary key, body text)",
             "alter table doc alter body set storage external",
             "insert into doc select g, repeat('b', 6000) from generate_series(1, 2000) as g",

@@ -202,7 +202,7 @@ def test_ranges_overlap(read: Reader) -> None:
         ("id::text", False),
     ],
 )
-def test_an_expression_says_whether_an_index_may_hold_it(read: Reader, expression: str, is_refused: bool) -> None:
+def test_an_expression_says_whether_an_index_may_hold_it(read: Reader, *, expression: str, is_refused: bool) -> None:
     table = "orders" if "at)" in expression or expression == "at::date" else "users"
     table = "users" if "created_at" in expression else table
     (predicate,) = read.of(f"select 1 from {table} where {expression} = $1", table).predicates

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pgrunbook.journey.workload.access import Access, Operation, Predicate, Writing
 from pgrunbook.journey.workload.candidate import Candidate
 from pgrunbook.journey.workload.demand import Asked, Workload
-from pgrunbook.journey.workload.estimate import Estimate, Reading, branch_access
+from pgrunbook.journey.workload.estimate import Estimate, Reading, branch_access, pages_read
 from pgrunbook.journey.workload.facts import Facts, TableFacts
 from pgrunbook.journey.workload.paths import is_leakproof
 from pgrunbook.journey.workload.proposals import Extensions, proposals, without_nulls
@@ -48,11 +48,12 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Use:
-    """One access of one statement that a candidate would serve, and what it saves there."""
+    """One access of one statement, the candidate that was made for it, and what an index saves there."""
 
     asked: Asked
     access: Access
     estimate: Estimate
+    best: Candidate
     rows_now: float
     rows_after: float
     cost_now: float
@@ -117,7 +118,9 @@ def choose(
     chosen: list[Chosen] = []
     for option in sorted(options, key=lambda o: -o.use.saved_ms):
         for candidate in option.candidates:
-            chooser.place(candidate, option.use, chosen)
+            chooser.place(candidate, replace(option.use, best=candidate), chosen)
+    chooser.spare(chosen)
+    chooser.widen(chosen)
     kept = [c for c in chosen if chooser.is_worth_it(c, workload, counted_s)]
     for c in kept:
         table = facts.of(c.candidate.table_oid)
@@ -152,7 +155,7 @@ class _Chooser:
             if self._is_too_small(asked, access, table):
                 continue
             now = estimate.now(access)
-            if not self._is_scanned(asked, table, now) or not self._is_known(access, table):
+            if not self._is_scanned(asked, access, table, now) or not self._is_known(access, table):
                 continue
             option = self._best(asked, access, estimate, now)
             if option is not None:
@@ -169,12 +172,13 @@ class _Chooser:
             return bool(access)
         return table.rows < limits.busy_rows and asked.queryid != 0 and asked.total_ms < limits.busy_total_ms
 
-    def _is_scanned(self, asked: Asked, table: TableFacts, now: Reading) -> bool:
+    def _is_scanned(self, asked: Asked, access: Access, table: TableFacts, now: Reading) -> bool:
         """Whether a call reads about as much as the present way to the rows should; counters tell, if there are any."""
         if now.rows < self._limits.spared_rows_min:
             return False
-        expected = table.scan_pages if now.rows >= table.rows else min(table.pages, now.rows)
-        return asked.queryid == 0 or asked.blocks_per_call >= self._limits.scan_share_min * expected
+        return asked.queryid == 0 or asked.blocks_per_call >= self._limits.scan_share_min * pages_read(
+            access, table, now
+        )
 
     def _is_known(self, access: Access, table: TableFacts) -> bool:
         """Whether the statistics of the columns asked for are there; where not, remember why."""
@@ -208,7 +212,7 @@ class _Chooser:
         least = min(reading.cost for _, reading in worth)
         near = [pair for pair in worth if pair[1].cost <= 2 * least + 40]
         candidates, reading = min(near, key=lambda pair: (sum(len(c.keys) for c in pair[0]), pair[1].cost))
-        return _Option(candidates=candidates, use=self._use(asked, access, estimate, now, reading))
+        return _Option(candidates=candidates, use=self._use(candidates[0], asked, access, estimate, (now, reading)))
 
     def _by_branches(
         self, access: Access, estimate: Estimate, table: TableFacts
@@ -247,14 +251,18 @@ class _Chooser:
         """What the access would read with the candidate."""
         return estimate.by(access, candidate_path(candidate, access, estimate.facts(access)))
 
-    def _use(self, asked: Asked, access: Access, estimate: Estimate, now: Reading, after: Reading) -> Use:
+    def _use(
+        self, best: Candidate, asked: Asked, access: Access, estimate: Estimate, readings: tuple[Reading, Reading]
+    ) -> Use:
+        now, after = readings
         table = estimate.facts(access)
-        expected = table.scan_pages if now.rows >= table.rows else min(table.pages, now.rows)
+        expected = pages_read(access, table, now)
         part = min(1.0, expected / asked.blocks_per_call) if asked.blocks_per_call > 0 else 1.0
         return Use(
             asked=asked,
             access=access,
             estimate=estimate,
+            best=best,
             rows_now=now.rows,
             rows_after=after.rows,
             cost_now=now.cost,
@@ -266,13 +274,12 @@ class _Chooser:
         """Let an index that is chosen already serve, widen one so that it serves both, or choose this one too."""
         same_table = [c for c in chosen if c.candidate.table_oid == candidate.table_oid]
         for held in same_table:
-            if self._serves(held.candidate, use):
+            served, merged = self._cost(held.candidate, use), self._merged(held, candidate, use)
+            if merged is not None and (served is None or 2 * self._needed(merged, use) < served):
+                held.candidate = merged
                 held.uses.append(use)
                 return
-        for held in same_table:
-            merged = self._merged(held, candidate, use)
-            if merged is not None:
-                held.candidate = merged
+            if served is not None:
                 held.uses.append(use)
                 return
         if any(held.candidate.leading == candidate.leading and not candidate.where for held in same_table):
@@ -287,16 +294,37 @@ class _Chooser:
             return
         chosen.append(Chosen(candidate=candidate, uses=[use]))
 
-    def _serves(self, candidate: Candidate, use: Use) -> bool:
-        """Whether a candidate serves a use about as well as the one that was made for it."""
-        reading = self._with(candidate, use.access, use.estimate)
-        branches = [
-            self._with(candidate, branch_access(use.access, b), use.estimate)
-            for g in use.access.alternatives
-            for b in g
-        ]
-        found = [r for r in (reading, *branches) if r is not None]
-        return any(r.cost <= max(3 * use.cost_after, use.cost_after + 400) for r in found)
+    def spare(self, chosen: list[Chosen]) -> None:
+        """Give up indexes of which each use is served by another one, those that save least first."""
+        for each in sorted(chosen, key=lambda c: c.saved_ms):
+            others = [c for c in chosen if c is not each and c.candidate.table_oid == each.candidate.table_oid]
+            found = [next((o for o in others if self._cost(o.candidate, use) is not None), None) for use in each.uses]
+            if all(found):
+                for other, use in zip(found, each.uses, strict=True):
+                    if other is not None:
+                        other.uses.append(use)
+                chosen.remove(each)
+
+    def widen(self, chosen: list[Chosen]) -> None:
+        """Add keys to an index where that makes one of its uses at least twice as cheap and harms none."""
+        for each in chosen:
+            for use in each.uses:
+                merged = self._merged(each, use.best, use)
+                if merged is not None and 2 * self._needed(merged, use) < self._needed(each.candidate, use):
+                    each.candidate = merged
+
+    def _cost(self, candidate: Candidate, use: Use) -> float | None:
+        """The cost of a use with a candidate; None where the one that was made for it serves it far better."""
+        accesses = [use.access]
+        if self._with(use.best, use.access, use.estimate) is None:  # it was made for a branch of an OR
+            accesses += [branch_access(use.access, b) for group in use.access.alternatives for b in group]
+        found = [self._with(candidate, access, use.estimate) for access in accesses]
+        costs = [reading.cost for reading in found if reading is not None]
+        return min(costs) if costs and min(costs) <= max(3 * use.cost_after, use.cost_after + 400) else None
+
+    def _needed(self, candidate: Candidate, use: Use) -> float:
+        cost = self._cost(candidate, use)
+        return cost if cost is not None else use.cost_now
 
     def _merged(self, held: Chosen, candidate: Candidate, use: Use) -> Candidate | None:
         """One index for both, if both are served by it about as well."""
@@ -306,11 +334,13 @@ class _Chooser:
         if first.method != "btree":
             return widest_class(first, candidate)
         where = first.where if first.where == candidate.where else ()
+        found = []
         for keys in joint_keys(first, candidate, self._max_width):
             merged = replace(first, equal=keys[0], tail=keys[1], where=where)
-            if all(self._serves(merged, each) for each in (*held.uses, use)):
-                return merged
-        return None
+            if all(self._cost(merged, each) is not None for each in (*held.uses, use)):
+                found.append((self._needed(merged, use), merged))
+        least = min((cost for cost, _ in found), default=0.0)
+        return next((merged for cost, merged in found if cost <= 2 * least), None)
 
     def is_worth_it(self, chosen: Chosen, workload: Workload, counted_s: float | None) -> bool:
         """Whether it saves enough, writes paid for."""

@@ -160,3 +160,13 @@ def usable(access: Access, facts: TableFacts) -> list[Predicate]:
         if p.operation not in {Operation.OTHER, Operation.ELEMENT}
         and (not access.is_secured or is_leakproof(p, facts.table))
     ]
+
+
+def pages_read(access: Access, table: TableFacts, now: Reading) -> float:
+    """Pages of a whole scan, of the table or of a B-tree that holds a column asked for; or of the rows by an index."""
+    if now.rows < table.rows:
+        return min(table.pages, now.rows)
+    asked = {c for p in access.predicates for c in p.key.columns}
+    whole = [f.index for f in table.indexes if f.index.access_method == "btree" and not f.is_partial]
+    pages = [i.pages for i in whole if i.is_valid and i.pages > 0 and asked & set(i.columns)]
+    return min([table.scan_pages, *pages])

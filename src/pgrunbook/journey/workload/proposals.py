@@ -32,10 +32,10 @@ NULLS_SHARE_MIN = 0.5  # where NULLs dominate, an index that leaves them out is 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extensions:
-    """What is installed that operator classes need."""
+    """Where trigrams are, or (`trigram_schema_to_be`) would be put because the server has them on disk."""
 
-    trigram_schema: str | None
-    trigrams_available: bool = False
+    trigram_schema: str | None = None
+    trigram_schema_to_be: str | None = None
     search_configuration: str | None = None
 
 
@@ -164,8 +164,9 @@ def _trigrams(key: Key, base: Candidate, extensions: Extensions) -> Iterator[Can
     if extensions.trigram_schema is not None:
         opclass = qualified_opclass(extensions.trigram_schema, "gin_trgm_ops")
         yield base.with_keys((IndexKey(key=key, opclass=opclass),), ())
-    elif extensions.trigrams_available:
-        yield replace(base, equal=(IndexKey(key=key, opclass="gin_trgm_ops"),), extension="pg_trgm")
+    elif extensions.trigram_schema_to_be is not None:
+        opclass = qualified_opclass(extensions.trigram_schema_to_be, "gin_trgm_ops")
+        yield replace(base, equal=(IndexKey(key=key, opclass=opclass),), extension="pg_trgm")
 
 
 def _with_configuration(key: Key, configuration: str | None) -> Key | None:

@@ -1,0 +1,61 @@
+"""Advice to make an index that was chosen for a workload: a step, or SQL where it takes more than one statement."""
+
+from __future__ import annotations
+
+from pgrunbook.journey.diagnose.index_advice import Taken, build_on_partitions
+from pgrunbook.journey.diagnose.trees import TableTree
+from pgrunbook.journey.steps import advise
+from pgrunbook.journey.steps.create_index import CreateIndex, index_name
+from pgrunbook.journey.workload.candidate import Candidate
+from pgrunbook.model import Advice, Lock, quote
+
+
+def advice_for(candidate: Candidate, tree: TableTree, taken: Taken) -> Advice:
+    """Build the index without blocking writes: concurrently, or partition by partition."""
+    step = step_for(candidate, tree, taken)
+    if tree.is_partitioned:
+        where = f" WHERE {step.where}" if step.where else ""
+        tail = f"USING {quote(step.method)} ({', '.join(step.keys)}){where}"
+        return Advice(
+            title=f"Create partitioned index {step.object[1]}",
+            sql="\n".join([*_extension(candidate), *build_on_partitions(tree, step.index, tail, taken)]),
+            undo_sql=f"DROP INDEX {step.object[1]};",
+            lock=Lock.SHARE,
+            risk="Each partition is built on its own; the index counts once the last one is attached.",
+        )
+    made = advise(step)
+    if not candidate.extension:
+        return made
+    return Advice(
+        title=f"{made.title}, with extension {candidate.extension}",
+        sql="\n".join([*_extension(candidate), made.sql]),
+        undo_sql=made.undo_sql,
+        lock=made.lock,
+        risk=f"{made.risk}  The extension stays when the index is dropped again.",
+    )
+
+
+def step_for(candidate: Candidate, tree: TableTree, taken: Taken) -> CreateIndex:
+    """The step that builds it, under a name that is free."""
+    root = tree.root
+    keys = tuple(key.sql for key in candidate.keys)
+    special = "" if candidate.method == "btree" and not candidate.where else f"{candidate.method} {candidate.where_sql}"
+    used = taken.setdefault(root.schema, set())
+    plain = [key.key.sql if key.key.is_column else key.sql for key in candidate.keys]
+    name = index_name(root.name, plain, special=special, taken=used)
+    used.add(name)
+    return CreateIndex(
+        schema=root.schema,
+        table=root.name,
+        name=name,
+        keys=keys,
+        method=candidate.method,
+        where=candidate.where_sql,
+    )
+
+
+def _extension(candidate: Candidate) -> list[str]:
+    if not candidate.extension:
+        return []
+    schema = candidate.keys[0].opclass.rpartition(".")[0]
+    return [f"CREATE EXTENSION IF NOT EXISTS {quote(candidate.extension)} WITH SCHEMA {schema};"]

@@ -1,0 +1,72 @@
+"""The whole way from a snapshot to a choice of indexes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pgrunbook.journey.observe.extensions import AVAILABLE_EXTENSIONS
+from pgrunbook.journey.observe.policies import POLICIES
+from pgrunbook.journey.observe.roles import ROLES
+from pgrunbook.journey.observe.statements import STATEMENTS, STATEMENTS_INFO
+from pgrunbook.journey.workload import facts as table_facts
+from pgrunbook.journey.workload.candidates import Choice, Thresholds, choose
+from pgrunbook.journey.workload.demand import Workload, workload_of
+from pgrunbook.journey.workload.facts import Facts
+from pgrunbook.journey.workload.proposals import Extensions
+from pgrunbook.model import NotRead, Question, Service, Snapshot
+from pgrunbook.pg.parse import Parser
+
+NEEDS: tuple[Question[Any], ...] = (STATEMENTS, *table_facts.NEEDS)
+LIKES: tuple[Question[Any], ...] = (*table_facts.LIKES, STATEMENTS_INFO, POLICIES, ROLES, AVAILABLE_EXTENSIONS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reckoned:
+    """A choice with what it was reckoned from."""
+
+    choice: Choice
+    workload: Workload
+    facts: Facts
+
+
+def reckon(snapshot: Snapshot, parser: Parser, *, thresholds: Thresholds, max_width: int = 3) -> Reckoned:
+    """Choose indexes for the statements that the server has counted.  Raises NotRead when one of NEEDS is missing."""
+    facts = Facts(snapshot, parser)
+    workload = workload_of(snapshot, parser, facts.catalog, calls_min=thresholds.calls_min)
+    choice = choose(
+        workload,
+        facts,
+        _extensions(snapshot, facts),
+        thresholds=thresholds,
+        max_width=max_width,
+        counted_s=_counted_s(snapshot),
+    )
+    return Reckoned(choice=choice, workload=workload, facts=facts)
+
+
+def _counted_s(snapshot: Snapshot) -> float | None:
+    """How long the statements have been counted; None when nobody says."""
+    try:
+        (info,) = snapshot.rows(STATEMENTS_INFO)
+    except (NotRead, ValueError):
+        return None
+    return max(0.0, (info.read_at - info.stats_reset).total_seconds()) if info.stats_reset is not None else None
+
+
+def _extensions(snapshot: Snapshot, facts: Facts) -> Extensions:
+    to_be = None
+    if facts.trigram_schema is None and _has_trigrams_on_disk(snapshot):
+        to_be = "extensions" if snapshot.server.service is Service.SUPABASE else "public"
+    return Extensions(
+        trigram_schema=facts.trigram_schema,
+        trigram_schema_to_be=to_be,
+        search_configuration=facts.search_configuration,
+    )
+
+
+def _has_trigrams_on_disk(snapshot: Snapshot) -> bool:
+    try:
+        return any(row.name == "pg_trgm" for row in snapshot.rows(AVAILABLE_EXTENSIONS))
+    except NotRead:
+        return False

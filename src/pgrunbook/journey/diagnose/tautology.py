@@ -72,9 +72,8 @@ def _comparison(node: Tree, not_null: frozenset[str]) -> bool | None:
     same = _bare(left) == _bare(right) and not _calls(left)
     if form in {"AEXPR_NOT_DISTINCT", "AEXPR_DISTINCT"}:
         return (form == "AEXPR_NOT_DISTINCT") if same else None
-    if form in {"AEXPR_LIKE", "AEXPR_ILIKE"}:
-        is_any = _constant(right) in {"%", "%%"} and operator in {"~~", "~~*"}
-        return True if is_any and _is_never_null(left, not_null) else None
+    if operator in {"~~", "~~*"}:
+        return True if _constant(right) in {"%", "%%"} and _is_never_null(left, not_null) else None
     if form not in {"AEXPR_OP", "AEXPR_OP_ANY", "AEXPR_IN"}:
         return None
     if form == "AEXPR_OP" and same and operator in _REFLEXIVE and _is_never_null(left, not_null):

@@ -71,10 +71,10 @@ NEEDS: tuple[Question[Relation], Question[TableActivity], Question[Setting]] = (
 
 def upkeep(seen: Seen) -> tuple[Upkeep, ...]:
     """Every table and materialised view of the database as autovacuum sees it.  Needs `NEEDS`."""
-    settings = by_name(seen.rows(SETTINGS))
+    defaults = {row.name: row.number for row in seen.rows(SETTINGS) if row.name.startswith("autovacuum")}
     activity = {row.oid: row for row in seen.rows(TABLE_ACTIVITY)}
     return tuple(
-        _upkeep(relation, activity[relation.oid], settings)
+        _upkeep(relation, activity[relation.oid], defaults)
         for relation in seen.rows(RELATIONS)
         if relation.has_storage and relation.oid in activity
     )
@@ -107,14 +107,14 @@ def says_false(value: str | None) -> bool:
     return value is not None and value.lower() in _FALSE
 
 
-def _upkeep(relation: Relation, activity: TableActivity, settings: Mapping[str, Setting]) -> Upkeep:
+def _upkeep(relation: Relation, activity: TableActivity, defaults: Mapping[str, float]) -> Upkeep:
     rows = max(relation.estimated_rows, 0.0)
 
     def of(name: str) -> float:
         own = relation.option(name)
         if own is not None:
             return float(own)
-        return settings[name].number if name in settings else -1.0
+        return defaults.get(name, -1.0)
 
     vacuum = of("autovacuum_vacuum_threshold") + of("autovacuum_vacuum_scale_factor") * rows
     ceiling = of("autovacuum_vacuum_max_threshold")  # from 18

@@ -12,6 +12,7 @@ from pgrunbook.journey.diagnose.check import NamedCheck, all_checks
 from pgrunbook.journey.diagnose.seen import Seen
 from pgrunbook.journey.diagnose.settle import settle
 from pgrunbook.journey.observe import observe
+from pgrunbook.journey.observe.memory import collector_resting
 from pgrunbook.model import Blind, Finding, NotRead, Question, Snapshot
 from pgrunbook.model.diagnosis import Diagnosis
 from pgrunbook.pg.connect import Session
@@ -64,7 +65,7 @@ def judge(
     findings: list[Finding] = []
     blind: list[Blind] = []
     ok: list[str] = []
-    with Parser() as parser:
+    with Parser() as parser, collector_resting():
         seen = Seen(snapshot=snapshot, parser=parser, expectations=expectations or {})
         for named in chosen:
             found, unseen = _ask(named, seen, (limits or {}).get(named.name, {}))

@@ -96,7 +96,8 @@ def _enforces(kept: Index, copy: Index) -> bool:
 def _covers(longer: Index, index: Index) -> bool:
     """Whether whoever reads `index` could read `longer` instead, which has more."""
     return (
-        longer.predicate_tree == index.predicate_tree
+        longer.attnums[: index.key_count] == index.attnums[: index.key_count]  # the cheapest question first
+        and longer.predicate_tree == index.predicate_tree
         and longer.key_count >= index.key_count
         and (longer.key_count > index.key_count or included(longer) > included(index))
         and begins_like(index, longer)

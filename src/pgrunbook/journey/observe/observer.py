@@ -12,6 +12,7 @@ import psycopg
 from psycopg import sql
 
 from pgrunbook.errors import Unreachable
+from pgrunbook.journey.observe.memory import collector_resting
 from pgrunbook.journey.observe.server import probe
 from pgrunbook.model import Question, Reading, Server, ServerRole, Snapshot, Unread
 from pgrunbook.pg import sqlfile
@@ -30,7 +31,7 @@ IGNORED_SCHEMAS = (
 )  # the one list; SQL also leaves out pg_temp_*
 
 _BEGIN = (
-    "begin transaction read only; set local search_path = pg_catalog;"
+    "begin transaction read only; set local search_path = pg_catalog; set local standard_conforming_strings = on;"
     f" set local lock_timeout = {LOCK_TIMEOUT_MS}; set local statement_timeout = {STATEMENT_TIMEOUT_MS};"
     " set local idle_in_transaction_session_timeout = 60000; set local jit = off;"
     " set local datestyle = 'ISO'; set local timezone = 'UTC'; set local row_security = on"
@@ -148,9 +149,10 @@ def observe(dsn_or_conn: str | Session, questions: Sequence[Question[Any]]) -> S
             return observe(conn, questions)
     started = time.monotonic()
     observer = Observer(dsn_or_conn)
-    readings: dict[str, Reading[object] | Unread] = {
-        question.name: observer.ask(question) for question in dict.fromkeys(questions)
-    }
+    with collector_resting():
+        readings: dict[str, Reading[object] | Unread] = {
+            question.name: observer.ask(question) for question in dict.fromkeys(questions)
+        }
     return Snapshot(
         server=observer.server,
         taken_at=datetime.now(UTC),

@@ -25,17 +25,27 @@ select
   case
     when a.backend_type is null or a.query is null then null
     when d.encoding is distinct from h.encoding and a.datid <> 0 then '(a database in another encoding)'
-    else pg_catalog.left(
-      pg_catalog.regexp_replace(
-        pg_catalog.regexp_replace(
-          pg_catalog.left(a.query, 4000),
-          '--[^\n]*|/\*([^*]|\*+[^*/])*(\*+/|\**$)|\m[eE]''([^''\\]|\\.|'''')*(''|$)|''([^'']|'''')*(''|$)'
-          || '|\$([A-Za-z_][A-Za-z_0-9]*)?\$.*|\m[0-9][A-Za-z0-9_.]*',
-          '?', 'g'
-        ),
-        '^[\s?]+', ''
-      ),
-      500
+    else (
+      select
+        pg_catalog.left(
+          pg_catalog.ltrim(
+            pg_catalog.string_agg(
+              case when k.token[1] is not null then k.token[1] when k.token[4] is not null then '?' else ' ' end,
+              '' order by k.place
+            )
+          ),
+          500
+        )
+      from pg_catalog.regexp_matches(
+        pg_catalog.left(a.query, 2000),
+        -- kept: quoted names, words, parameters, signs; then white space, comments, constants (all that is cut off, too)
+        '("(?:[^"]|"")*(?:"|$)|[[:alpha:]_][[:alnum:]_$]*|\$[0-9]*|[^[:space:]''"$])'
+        || '|([[:space:]]+)'
+        || '|(--[^\n]*|/\*(?:[^*]|\*+[^*/])*(?:\*+/|\**$))'
+        || '|([eE]''(?:[^''\\]|\\.|'''')*(?:''|$)|''(?:[^'']|'''')*(?:''|$)|\$(?:[[:alpha:]_][[:alnum:]_]*)?\$.*'
+        || '|[0-9][[:alnum:]_.]*)',
+        'g'
+      ) with ordinality as k (token, place)
     )
   end as query
 from pg_catalog.pg_stat_activity as a

@@ -110,5 +110,10 @@ STATEMENTS = Question(
     name="statements", row=Statement, folder=_HERE, extension=_EXTENSION, needs="pg_read_all_stats", counters=True
 )
 STATEMENTS_INFO = Question(
-    name="statements_info", row=StatementsInfo, folder=_HERE, extension=_EXTENSION, extension_version="1.9"
+    name="statements_info",
+    row=StatementsInfo,
+    folder=_HERE,
+    extension=_EXTENSION,
+    extension_version="1.9",
+    counters=True,
 )

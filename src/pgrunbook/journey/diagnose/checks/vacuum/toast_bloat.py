@@ -58,6 +58,8 @@ def judge(seen: Seen, limits: Limits) -> Iterator[Verdict]:
 
 
 def _is_overdue(seen: Seen, table: Upkeep, toast: Toast, limits: Limits) -> bool:
+    if toast.dead_chunks * CHUNK_BYTES < limits.bytes:
+        return False
     settings = by_name(seen.rows(SETTINGS))
     own = dict(option.partition("=")[::2] for option in table.relation.toast_options)
 
@@ -66,9 +68,8 @@ def _is_overdue(seen: Seen, table: Upkeep, toast: Toast, limits: Limits) -> bool
         return float(value) if value is not None else settings[name].number
 
     trigger = of("autovacuum_vacuum_threshold") + of("autovacuum_vacuum_scale_factor") * max(toast.chunks, 0.0)
-    is_large = toast.dead_chunks * CHUNK_BYTES >= limits.bytes
     is_much = toast.dead_chunks > limits.ratio * (toast.live_chunks + toast.dead_chunks) / 2
-    return is_large and is_much and toast.dead_chunks > limits.trigger_factor * trigger
+    return is_much and toast.dead_chunks > limits.trigger_factor * trigger
 
 
 def _finding(table: Upkeep, toast: Toast, wasted_bytes: int, *, is_dead: bool) -> Finding:

@@ -133,6 +133,8 @@ def diagnosing_a_large_database() -> Iterator[Figure]:
         with psycopg.connect(cluster.dsn(), autocommit=True) as conn:
             conn.execute("create database empty")
             conn.execute("select pg_stat_statements_reset()")
+        with psycopg.connect(cluster.dsn("empty"), autocommit=True) as conn:
+            conn.execute("create extension pg_stat_statements")
         yield Figure("diagnose_empty_queries", _queries_of_diagnose(cluster, "empty"), "queries")
 
 

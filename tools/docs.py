@@ -1,4 +1,4 @@
-"""Write docs/checks/*.md, docs/checks/README.md and docs/cli.md from the code; `--check` only says whether they are up to date."""
+"""Write docs/checks/ and docs/cli.md from the code; `--check` only says whether they are up to date."""
 
 from __future__ import annotations
 

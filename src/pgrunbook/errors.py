@@ -1,14 +1,14 @@
 """Every error that pgrunbook raises on purpose; the class says whether anything was changed.
 
-    RunbookError              exit 70  our own bug, when nothing better fits
-    ├── UsageError            exit 64  bad flag, bad name, bad config file; nothing was changed
-    ├── ServerError           exit 3   the server cannot be used; nothing was changed
-    │   ├── Unreachable       exit 3   no connection within the budget, or the connection was lost
-    │   └── Unsupported       exit 3   server too old, extension or right missing
-    ├── Refused               exit 4   a guard rail said no; nothing was changed
-    │   └── RehearsalFailed   exit 4   the rehearsal said no; nothing was changed
-    ├── VerifyFailed          exit 5   applied, but the world is not as promised; undone
-    └── ChangedInPart         exit 6   some of it stands, or an undo failed; the message says what
+RunbookError              exit 70  our own bug, when nothing better fits
+├── UsageError            exit 64  bad flag, bad name, bad config file; nothing was changed
+├── ServerError           exit 3   the server cannot be used; nothing was changed
+│   ├── Unreachable       exit 3   no connection within the budget, or the connection was lost
+│   └── Unsupported       exit 3   server too old, extension or right missing
+├── Refused               exit 4   a guard rail said no; nothing was changed
+│   └── RehearsalFailed   exit 4   the rehearsal said no; nothing was changed
+├── VerifyFailed          exit 5   applied, but the world is not as promised; undone
+└── ChangedInPart         exit 6   some of it stands, or an undo failed; the message says what
 """
 
 from __future__ import annotations

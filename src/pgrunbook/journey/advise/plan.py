@@ -40,8 +40,4 @@ def _queries(finding: Finding, statements: Mapping[int, Statement]) -> tuple[Mea
     if not isinstance(named, tuple):
         return ()
     known = (statements.get(int(queryid)) for queryid in named if queryid is not None)
-    return tuple(
-        MeasuredQuery(text=row.query, queryid=row.queryid, role=row.role)
-        for row in known
-        if row is not None
-    )
+    return tuple(MeasuredQuery(text=row.query, queryid=row.queryid, role=row.role) for row in known if row is not None)

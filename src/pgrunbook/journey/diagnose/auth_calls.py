@@ -122,7 +122,7 @@ def _row_by_row(tree: Any) -> Iterator[tuple[str, ...]]:
 def is_correlated(sub_link: Tree) -> bool:
     """Whether the sub-select refers to a column of the query around it.
 
-    pg_get_expr qualifies every column inside a sub-select, so a qualifier that no FROM item there bears is an outer one.
+    pg_get_expr qualifies every column inside a sub-select, so a qualifier that no FROM item there bears is outer.
     """
     subselect = sub_link.get("subselect", {})
     inner: set[str] = set()

@@ -17,8 +17,8 @@ Before: TypeAlias = Mapping[str, Value]
 class Stage(IntEnum):
     """When a step's turn is within a plan: who holds old snapshots hinders all that follows, and drops come last.
 
-    Policies come before indexes: they take a moment, and an index that makes the same queries fast first would hide what
-    a policy costs wherever many rows are read.
+    Policies come before indexes: they take a moment, and an index that made the same queries fast first would hide
+    what a policy costs wherever many rows are read.
     """
 
     RELEASE = 1

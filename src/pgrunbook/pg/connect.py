@@ -76,6 +76,7 @@ def connect(dsn: str, *, station: str, timeout_s: int = CONNECT_TIMEOUT_S) -> Se
     except psycopg.OperationalError as exc:
         raise _unreachable(dsn, exc) from exc
     if conn.info.parameter_status("server_encoding") == "SQL_ASCII":
+        conn.execute("set client_encoding to 'SQL_ASCII'")  # asked for UTF-8, the server refuses to send other bytes
         for type_name in ("text", "varchar", "name", "bpchar"):
             conn.adapters.register_loader(type_name, _AnyBytesLoader)
         conn.adapters.register_dumper(str, _AnyBytesDumper)

@@ -39,7 +39,7 @@ select
       from pg_catalog.regexp_matches(
         pg_catalog.left(a.query, 2000),
         -- kept: quoted names, words, parameters, signs; then white space, comments, constants (all that is cut off, too)
-        '("(?:[^"]|"")*(?:"|$)|[[:alpha:]_][[:alnum:]_$]*|\$[0-9]*|[^[:space:]''"$])'
+        '("(?:[^"]|"")*(?:"|$)|[[:alpha:]_][[:alnum:]_$]*|\$[0-9]*|[^[:space:]''"$0-9])'
         || '|([[:space:]]+)'
         || '|(--[^\n]*|/\*(?:[^*]|\*+[^*/])*(?:\*+/|\**$))'
         || '|([eE]''(?:[^''\\]|\\.|'''')*(?:''|$)|''(?:[^'']|'''')*(?:''|$)|\$(?:[[:alpha:]_][[:alnum:]_]*)?\$.*'

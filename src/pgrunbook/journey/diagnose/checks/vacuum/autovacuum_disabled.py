@@ -4,7 +4,7 @@ Asks:    which tables carry autovacuum_enabled = off (or their TOAST tables), an
 Unit:    rows; writes are updates and deletes since the counters began.
 Source:  pg_class.reloptions, pg_settings, pg_stat_user_tables.
 Says:    Autovacuum is off for {object}, which has {rows} rows and {writes} updates and deletes on record.
-         The setting {setting} is off: no table of the server is vacuumed or analyzed by itself.
+         The setting {setting} is off, so no table of the whole server is vacuumed or analyzed by itself.
 Section: Maintenance Operations
 Leads:   set_autovacuum
 """

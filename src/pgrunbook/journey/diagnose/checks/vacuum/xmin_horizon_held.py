@@ -6,7 +6,8 @@ Source:  backend_xmin and backend_xid of pg_stat_activity (walsenders: a standby
          pg_replication_slots, pg_prepared_xacts.
 Blind:   backends of other roles without pg_read_all_stats.
 Says:    {holder} {object} has held a snapshot for {held_s}.  {held_transactions} transactions have begun since.
-         {dead_rows} dead rows cannot be removed as long.  It runs as {role}, called {application}.
+         {dead_rows} overdue dead rows lie in this database; those
+         that died since must stay as long.  It runs as {role}, called {application}.
 Section: Maintenance Operations
 Leads:   end_session, drop_slot
 """

@@ -28,7 +28,13 @@ _DROPPED = frozenset({"unused_index", "invalid_index", "wrong_index_type"})
 
 def settle(findings: Sequence[Finding]) -> list[Finding]:
     """Let no advice stand against another, and no defect stand twice."""
-    return _one_an_index(_share_indexes(_keep_what_stays_alone(findings)))
+    return _one_an_index(_share_indexes(_keep_what_stays_alone(_name_the_cause(findings))))
+
+
+def _name_the_cause(findings: Sequence[Finding]) -> list[Finding]:
+    """An index that nothing reads because a query wraps its column is not to be dropped: the query is to be mended."""
+    wrapped = {name for finding in findings if finding.check == "non_sargable_predicate" for name in finding.related}
+    return [f for f in findings if f.check != "unused_index" or f.object not in wrapped]
 
 
 def _keep_what_stays_alone(findings: Sequence[Finding]) -> list[Finding]:

@@ -38,6 +38,11 @@ class Asked:
     accesses: Accesses
 
     @property
+    def is_counted(self) -> bool:
+        """Whether the server has counted it."""
+        return self.queryid != 0
+
+    @property
     def mean_ms(self) -> float:
         """Time of one call."""
         return self.total_ms / max(self.calls, 1)
@@ -54,6 +59,14 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TextStatement:
+    """A statement from a file, and how much it weighs beside the others."""
+
+    text: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
     """Every statement that could be read; how many could not, and how many were too cheap to be looked at."""
 
@@ -67,7 +80,7 @@ def workload_of(
     snapshot: Snapshot, parser: Parser, catalog: Catalog, *, calls_min: int = 1, statements_max: int = MAX_STATEMENTS
 ) -> Workload:
     """Read pg_stat_statements, dearest statements first.  Raises NotRead when it has no answer."""
-    rows = [row for row in snapshot.rows(STATEMENTS) if _is_application(row)]
+    rows = [row for row in snapshot.rows(STATEMENTS) if is_application(row)]
     chosen = [row for row in rows if row.calls >= calls_min]
     rules = Rules(snapshot, parser)
     asked, unparsed = [], 0
@@ -88,7 +101,29 @@ def workload_of(
     )
 
 
-def _is_application(row: Statement) -> bool:
+def workload_of_texts(statements: Sequence[TextStatement], parser: Parser, catalog: Catalog) -> Workload:
+    """Statements as somebody wrote them, run `weight` times each; constants in them are known, times are not."""
+    asked, unparsed = [], 0
+    for each in statements:
+        try:
+            trees = parser.statements(each.text)
+        except ParseFailed:
+            unparsed += 1
+            continue
+        for tree in trees:
+            found = accesses_of(tree, catalog)
+            if found.accesses:
+                calls = max(1, round(each.weight))
+                asked.append(
+                    Asked(
+                        queryid=0, role=None, query=each.text, calls=calls, total_ms=0, rows=0, blocks=0, accesses=found
+                    )
+                )
+    return Workload(asked=tuple(asked), total_ms=0.0, unparsed=unparsed)
+
+
+def is_application(row: Statement) -> bool:
+    """Whether the application sent it: neither we, nor a utility command, nor a foreign key's own look-up."""
     if row.is_ours or row.is_utility:
         return False
     return row.toplevel or _BY_FOREIGN_KEY.search(row.query) is None

@@ -69,6 +69,11 @@ class Upkeep:
 NEEDS: tuple[Question[Relation], Question[TableActivity], Question[Setting]] = (RELATIONS, TABLE_ACTIVITY, SETTINGS)
 
 
+def settings_of(seen: Seen) -> Mapping[str, Setting]:
+    """Settings by their names; to be asked through `seen.derived`, once for all tables."""
+    return by_name(seen.rows(SETTINGS))
+
+
 def upkeep(seen: Seen) -> tuple[Upkeep, ...]:
     """Every table and materialised view of the database as autovacuum sees it.  Needs `NEEDS`."""
     defaults = {row.name: row.number for row in seen.rows(SETTINGS) if row.name.startswith("autovacuum")}
@@ -82,13 +87,13 @@ def upkeep(seen: Seen) -> tuple[Upkeep, ...]:
 
 def is_running(seen: Seen) -> bool:
     """Whether the server's autovacuum is on (it needs track_counts)."""
-    settings = by_name(seen.rows(SETTINGS))
+    settings = seen.derived(settings_of)
     return all(settings[name].is_on for name in ("autovacuum", "track_counts") if name in settings)
 
 
 def nap_s(seen: Seen) -> float:
     """The pause between two visits of autovacuum to one database."""
-    naptime = by_name(seen.rows(SETTINGS)).get("autovacuum_naptime")
+    naptime = seen.derived(settings_of).get("autovacuum_naptime")
     return naptime.number if naptime is not None else 60.0
 
 
@@ -138,7 +143,7 @@ def standby_blind(seen: Seen) -> Blind | None:
 
 def counting_blind(seen: Seen) -> Blind | None:
     """Without track_counts no dead or changed row is counted."""
-    track = by_name(seen.rows(SETTINGS)).get("track_counts")
+    track = seen.derived(settings_of).get("track_counts")
     if track is not None and not track.is_on:
         return Blind(
             reason="track_counts is off: nobody counts dead and changed rows",

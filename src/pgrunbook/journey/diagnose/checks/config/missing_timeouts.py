@@ -18,11 +18,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pgrunbook.journey.diagnose import mending
+from pgrunbook.journey.diagnose.autovacuum import settings_of
 from pgrunbook.journey.diagnose.check import Check
 from pgrunbook.journey.diagnose.seen import Seen
 from pgrunbook.journey.observe.roles import ROLES, Role
 from pgrunbook.journey.observe.sessions import SESSIONS
-from pgrunbook.journey.observe.settings import ROLE_SETTINGS, SETTINGS, by_name, quantity
+from pgrunbook.journey.observe.settings import ROLE_SETTINGS, SETTINGS, quantity
 from pgrunbook.model import Advice, Finding, Kind, Service, Severity, Verdict, quote
 
 STATEMENT = "statement_timeout"
@@ -105,14 +106,22 @@ def _missing(seen: Seen, role: Role) -> tuple[str, ...]:
     return tuple(name for name in (STATEMENT, IDLE) if not _effective(seen, role.name, name))
 
 
+def _given(seen: Seen) -> Mapping[str, Mapping[tuple[str | None, str | None], str]]:
+    """What was given to which role in which database, by setting."""
+    found: dict[str, dict[tuple[str | None, str | None], str]] = {}
+    for row in seen.rows(ROLE_SETTINGS):
+        found.setdefault(row.name, {})[row.role, row.database] = row.value
+    return found
+
+
 def _effective(seen: Seen, role: str, name: str) -> bool:
     """Whether a new session of the role in this database would have the limit."""
     database = seen.server.database
-    given = {(row.role, row.database): row.value for row in seen.rows(ROLE_SETTINGS) if row.name == name}
+    given = seen.derived(_given).get(name, {})
     for place in ((role, database), (role, None), (None, database), (None, None)):
         if place in given:
             return bool(quantity(given[place], "ms"))
-    setting = by_name(seen.rows(SETTINGS)).get(name)
+    setting = seen.derived(settings_of).get(name)
     if setting is None:
         return False
     user = seen.server.user
@@ -131,8 +140,8 @@ def _severity(gap: tuple[str, ...]) -> Severity:
 
 
 def _before(seen: Seen, gap: tuple[str, ...], role: str | None, database: str | None) -> dict[str, str | None]:
-    given = {(row.role, row.database, row.name): row.value for row in seen.rows(ROLE_SETTINGS)}
-    return {name: given.get((role, database, name)) for name in gap}
+    given = seen.derived(_given)
+    return {name: given.get(name, {}).get((role, database)) for name in gap}
 
 
 def _role_finding(seen: Seen, name: str, gap: tuple[str, ...], limits: Limits) -> Finding:

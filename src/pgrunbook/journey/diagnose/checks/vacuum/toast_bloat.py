@@ -18,10 +18,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pgrunbook.journey.diagnose import mending
-from pgrunbook.journey.diagnose.autovacuum import NEEDS, Upkeep, standby_blind, upkeep
+from pgrunbook.journey.diagnose.autovacuum import NEEDS, Upkeep, settings_of, standby_blind, upkeep
 from pgrunbook.journey.diagnose.check import Check
 from pgrunbook.journey.diagnose.seen import Seen
-from pgrunbook.journey.observe.settings import SETTINGS, by_name
 from pgrunbook.journey.observe.toast import TOAST, Toast
 from pgrunbook.model import Basis, Effect, Finding, Kind, Severity, Verdict
 
@@ -60,7 +59,7 @@ def judge(seen: Seen, limits: Limits) -> Iterator[Verdict]:
 def _is_overdue(seen: Seen, table: Upkeep, toast: Toast, limits: Limits) -> bool:
     if toast.dead_chunks * CHUNK_BYTES < limits.bytes:
         return False
-    settings = by_name(seen.rows(SETTINGS))
+    settings = seen.derived(settings_of)
     own = dict(option.partition("=")[::2] for option in table.relation.toast_options)
 
     def of(name: str) -> float:

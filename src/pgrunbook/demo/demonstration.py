@@ -16,7 +16,7 @@ from typing import Protocol
 from pgrunbook.demo.operations import Form
 from pgrunbook.demo.stage import Stage, set_stage
 from pgrunbook.errors import VerifyFailed
-from pgrunbook.journey.act import apply
+from pgrunbook.journey.act import apply, in_order
 from pgrunbook.journey.advise.plan import plan_of
 from pgrunbook.journey.diagnose.engine import choose, judge, questions_of
 from pgrunbook.journey.observe import observe
@@ -33,16 +33,25 @@ from pgrunbook.model.rehearsal import Rehearsal, RehearsalState
 from pgrunbook.pg.connect import connect
 from pgrunbook.procedures.load import LoadResult, RunningLoad
 
-USERS_AT_WORK = 50
-USERS_POOLED = 1000
-USERS_DIRECT = 100
-WORKLOAD_S = 15.0  # what the counters see of the good queries before the second diagnosis
-SAMPLES_MIN = 200  # fewer have no 95th percentile worth comparing
-WARMUP_S = 5.0
-MEASURE_S = 18.0
-POOLED_WARMUP_S = 10.0
-POOLED_MEASURE_S = 15.0
-PATIENCE = Patience(max_wait_s=5.0, settle_s=3.0)  # the load goes on: what was not called by then says nothing
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How many users work, how long each load is watched, and how many answers a figure needs.
+
+    Fewer than 200 samples have no 95th percentile worth comparing.  `workload_s` is what the counters see of the good
+    queries before the second diagnosis.
+    """
+
+    users: int = 50
+    users_pooled: int = 1000
+    users_direct: int = 100  # where no pooler is installed
+    samples_min: int = 200
+    warmup_s: float = 5.0
+    measure_s: float = 18.0
+    workload_s: float = 15.0
+    pooled_warmup_s: float = 10.0
+    pooled_measure_s: float = 15.0
+    patience: Patience = field(default_factory=lambda: Patience(max_wait_s=5.0, settle_s=3.0))
 
 
 class Audience(Protocol):
@@ -76,7 +85,7 @@ class Demonstration:
     audience: Audience
     users: int = 20_000
     seed: int = 1
-    at_work: int = USERS_AT_WORK
+    pace: Pace = field(default_factory=Pace)
     keep: bool = False
     rename: str | None = None
     _began: float = field(default_factory=time.monotonic)
@@ -91,7 +100,7 @@ class Demonstration:
             users=self.users, seed=self.seed, keep=self.keep, told=self.audience.stage, rename=self.rename
         ) as stage:
             self._forget(stage)
-            with stage.load(Form.BAD, users=self.at_work, warmup_s=WARMUP_S, duration_s=MEASURE_S) as working:
+            with self._load(stage, Form.BAD) as working:
                 self._clock = time.time()
                 self._measure(working, "sick", "sick", "measuring the sick database under load")
                 snapshot, before = self._diagnose(stage)
@@ -101,10 +110,10 @@ class Demonstration:
                 self._measure(working, "cured", "cured", "measuring the same scripts after the cure")
                 self._draw(working, ((cure_until_s, "cured"), (cure_from_s, "curing"), (0.0, "sick")))
             self._forget(stage)
-            with stage.load(Form.GOOD, users=self.at_work, warmup_s=WARMUP_S, duration_s=MEASURE_S) as working:
+            with self._load(stage, Form.GOOD) as working:
                 came_s = self._now()
                 self.audience.stage("letting the users ask with good queries")
-                working.wait(WORKLOAD_S)
+                working.wait(self.pace.workload_s)
                 snapshot, then = self._diagnose(stage)
                 news = [f for f in then.findings if before.by_id(f.fingerprint) is None]
                 steps += self._cure(stage, plan_of(news, snapshot), then)
@@ -113,6 +122,7 @@ class Demonstration:
                 self._draw(working, ((cure_until_s, "healthy"), (came_s, "new queries"), (0.0, "new queries")))
             self._crowd(stage)
             after = self._diagnose(stage)[1]
+            kept_dsn = stage.dsn if self.keep else ""
         return DemoResult(
             data_users=self.users,
             seed=self.seed,
@@ -124,6 +134,7 @@ class Demonstration:
             before=before,
             after=after,
             notes=tuple(self._notes),
+            kept_dsn=kept_dsn,
         )
 
     # --- the stations ---------------------------------------------------------------------------------------------
@@ -142,14 +153,15 @@ class Demonstration:
 
     def _rehearse(self, plan: Plan, stage: Stage) -> Sequence[PlannedStep]:
         """Try every step where nothing can break; those that fail there are left out, and said."""
-        if not plan.steps:
+        steps = in_order(plan.steps)
+        if not steps:
             return ()
         self.audience.stage("rehearsing every step on a copy of the schema")
-        rehearsal = rehearse([load_step(planned.step) for planned in plan.steps], stage.dsn)
+        rehearsal = rehearse([load_step(planned.step) for planned in steps], stage.dsn)
         self.audience.rehearsed(rehearsal)
         failed = [result for result in rehearsal.steps if result.state is RehearsalState.FAILED]
         self._notes += [f"left out after its rehearsal: {result.title}: {result.reason}" for result in failed]
-        return [p for p in plan.steps if all(p.step != result.spec for result in failed)]
+        return [p for p in steps if all(p.step != result.spec for result in failed)]
 
     def _cure(self, stage: Stage, plan: Plan, before: Diagnosis) -> tuple[DemoStep, ...]:
         """Rehearse, then apply what passed while the users go on working."""
@@ -161,7 +173,7 @@ class Demonstration:
                 ended_at[str(progress.number)] = self._now()
             self.audience.acting(progress)
 
-        outcome = apply(rehearsed, stage.dsn, verify=QueryVerifier(patience=PATIENCE), progress=told)
+        outcome = apply(rehearsed, stage.dsn, verify=QueryVerifier(patience=self.pace.patience), progress=told)
         changed = [step for step in outcome.steps if step.state in {StepState.KEPT, StepState.UNDONE}]
         self._notes += [f"{s.title}: {s.state.value}: {s.reason}" for s in outcome.steps if s not in changed]
         return tuple(
@@ -172,24 +184,34 @@ class Demonstration:
         """A thousand users through the pooler, or as many as go without one."""
         pooling = stage.pooler()
         if pooling is None:
-            self._notes.append(f"PgBouncer is not installed: {USERS_DIRECT} users directly instead of {USERS_POOLED}")
-            with stage.load(Form.GOOD, users=USERS_DIRECT, warmup_s=WARMUP_S, duration_s=MEASURE_S) as working:
-                self._measure(working, "thousand", f"{USERS_DIRECT} users", f"measuring with {USERS_DIRECT} users")
+            many, few = self.pace.users_pooled, self.pace.users_direct
+            self._notes.append(f"PgBouncer is not installed: {few} users directly instead of {many}")
+            with self._load(stage, Form.GOOD, users=few) as working:
+                self._measure(working, "thousand", f"{few} users", f"measuring with {few} users")
             return
+        users = self.pace.users_pooled
         with (
             pooling as pooler,
             stage.pooled_load(
-                pooler, Form.GOOD, users=USERS_POOLED, warmup_s=POOLED_WARMUP_S, duration_s=POOLED_MEASURE_S
+                pooler,
+                Form.GOOD,
+                users=users,
+                warmup_s=self.pace.pooled_warmup_s,
+                duration_s=self.pace.pooled_measure_s,
             ) as working,
         ):
-            text = f"measuring with {USERS_POOLED} users through PgBouncer"
-            self._measure(working, "thousand", f"{USERS_POOLED} users, pooled", text, pooled=True)
+            text = f"measuring with {users} users through PgBouncer"
+            self._measure(working, "thousand", f"{users} users, pooled", text, pooled=True)
+
+    def _load(self, stage: Stage, form: Form, *, users: int | None = None) -> RunningLoad:
+        at_work = users if users is not None else self.pace.users
+        return stage.load(form, users=at_work, warmup_s=self.pace.warmup_s, duration_s=self.pace.measure_s)
 
     # --- measuring ------------------------------------------------------------------------------------------------
 
     def _measure(self, load: RunningLoad, name: str, label: str, text: str, *, pooled: bool = False) -> None:
         """Wait for a window's worth of load from now on, and for enough samples in it."""
-        seconds = POOLED_MEASURE_S if pooled else MEASURE_S
+        seconds = self.pace.pooled_measure_s if pooled else self.pace.measure_s
         began = time.monotonic()
         warm_s = 0.0 if name == "cured" else load.spec.warmup_s
         while True:
@@ -197,11 +219,11 @@ class Demonstration:
             self.audience.stage(text, min(max(spent / seconds, 0.0), 1.0))
             if spent >= seconds:
                 figures = load.window(spent)
-                if figures.samples >= SAMPLES_MIN:
+                if figures.samples >= self.pace.samples_min:
                     break
                 if spent >= 4 * seconds:
                     raise VerifyFailed(
-                        f"only {figures.samples} samples in {spent:.0f} s while {text}; {SAMPLES_MIN} are needed",
+                        f"only {figures.samples} samples in {spent:.0f} s while {text}, of {self.pace.samples_min} needed",
                         hint="Is the machine busy with something else?  Fewer users need less of it.",
                     )
             time.sleep(0.5)

@@ -90,7 +90,10 @@ def set_stage(
     """
     names = Names.renamed(rename) if rename is not None else Names()
     told("starting PostgreSQL", 0.0)
-    with start_cluster(binaries=embedded_binaries(), settings=SETTINGS, prefix="pgrb-demo", durable=True) as cluster:
+    with contextlib.ExitStack() as standing:
+        cluster = standing.enter_context(
+            start_cluster(binaries=embedded_binaries(), settings=SETTINGS, prefix="pgrb-demo", durable=True)
+        )
         cluster.run("createdb", DATABASE)
         stage = Stage(cluster=cluster, size=Size(users=users), names=names, seed=seed)
         load(stage.dsn, users=users, sick=True, seed=seed, progress=told, rename=names)
@@ -98,3 +101,4 @@ def set_stage(
             yield stage
         if keep:
             cluster.keep()
+            standing.pop_all()

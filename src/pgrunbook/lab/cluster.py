@@ -36,6 +36,7 @@ STOP_LIMIT_S = 60.0
 POLL_S = 0.01
 STOP_SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 SETTINGS_FILE = "pgrunbook.conf"
+_KEPT: list[Cluster] = []
 
 
 class Cluster:
@@ -180,6 +181,7 @@ class Cluster:
     def keep(self) -> None:
         """Leave the server running when this process ends (`stop_kept` ends it later)."""
         self.home.keep()
+        _KEPT.append(self)  # Python complains of a process that is forgotten while it runs
 
     # --- inside -------------------------------------------------------------------------------------------------------
 

@@ -19,6 +19,8 @@ from pgrunbook.journey.workload.proposals import Extensions, proposals, without_
 from pgrunbook.journey.workload.serving import candidate_path, joint_keys, widest_class
 from pgrunbook.journey.workload.upkeep import write_cost_ms
 
+SCANNED_ROW_MS = 0.0001  # a row of a scan, where nobody has measured: ten million rows a second and core
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
@@ -145,7 +147,7 @@ class _Chooser:
 
     def options(self, asked: Asked) -> Iterator[_Option]:
         """The best option for each access of a statement that is worth one."""
-        if asked.calls < self._limits.calls_min:
+        if asked.is_counted and asked.calls < self._limits.calls_min:
             return
         estimate = Estimate(asked, self._facts.of)
         for access in asked.accesses.accesses:
@@ -170,13 +172,13 @@ class _Chooser:
             return True
         if table.rows < limits.rows_min or 0 < table.pages < limits.pages_min:
             return bool(access)
-        return table.rows < limits.busy_rows and asked.queryid != 0 and asked.total_ms < limits.busy_total_ms
+        return table.rows < limits.busy_rows and asked.is_counted and asked.total_ms < limits.busy_total_ms
 
     def _is_scanned(self, asked: Asked, access: Access, table: TableFacts, now: Reading) -> bool:
         """Whether a call reads about as much as the present way to the rows should; counters tell, if there are any."""
         if now.rows < self._limits.spared_rows_min:
             return False
-        return asked.queryid == 0 or asked.blocks_per_call >= self._limits.scan_share_min * pages_read(
+        return not asked.is_counted or asked.blocks_per_call >= self._limits.scan_share_min * pages_read(
             access, table, now
         )
 
@@ -256,7 +258,10 @@ class _Chooser:
     ) -> Use:
         now, after = readings
         table = estimate.facts(access)
-        expected = pages_read(access, table, now)
+        whole = min(table.scan_pages, now.rows) if now.rows < table.rows else table.scan_pages
+        is_whole = asked.blocks_per_call >= self._limits.scan_share_min * whole
+        expected = whole if is_whole else pages_read(access, table, now)
+        total_ms = asked.total_ms if asked.is_counted else asked.calls * now.cost * SCANNED_ROW_MS
         part = min(1.0, expected / asked.blocks_per_call) if asked.blocks_per_call > 0 else 1.0
         return Use(
             asked=asked,
@@ -267,7 +272,7 @@ class _Chooser:
             rows_after=after.rows,
             cost_now=now.cost,
             cost_after=after.cost,
-            saved_ms=asked.total_ms * part * max(0.0, 1 - after.cost / now.cost),
+            saved_ms=total_ms * part * max(0.0, 1 - after.cost / now.cost),
         )
 
     def place(self, candidate: Candidate, use: Use, chosen: list[Chosen]) -> None:
@@ -346,7 +351,7 @@ class _Chooser:
         """Whether it saves enough, writes paid for."""
         limits, table = self._limits, self._facts.of(chosen.candidate.table_oid)
         chosen.write_cost_ms = write_cost_ms(chosen.candidate, workload, self._facts)
-        is_timed = any(use.asked.queryid != 0 for use in chosen.uses)
+        is_timed = any(use.asked.is_counted for use in chosen.uses)
         reason = ""
         if is_timed and chosen.saved_ms < limits.saved_ms_min:
             reason = "the statements take too little time in all"

@@ -52,13 +52,16 @@ class Conditions:
     def take(
         self, tree: Tree | None, level: Level, *, only: Iterable[Source] | None = None, by_policy: bool = False
     ) -> None:
-        """Give each table its predicates.  `only`: the tables that the condition can restrict (outer joins)."""
+        """Give each table its predicates.  `only`: the tables that the condition can restrict (outer joins).
+
+        PostgreSQL never turns the subselects of a policy into joins: they stay filters.
+        """
         if not tree:
             return
         allowed = None if only is None else set(only)
         for conjunct in conjuncts(tree):
             branches = disjuncts(conjunct)
-            found = self._atom(conjunct, level) if len(branches) == 1 else []
+            found = self._atom(conjunct, level, pull_up=not by_policy) if len(branches) == 1 else []
             alternatives = self._alternatives(branches, level) if len(branches) > 1 else []
             for source, predicate in found:
                 if allowed is None or source in allowed:

@@ -13,7 +13,9 @@ from pgrunbook.journey.workload.paths import Path, is_leakproof, path_of
 from pgrunbook.journey.workload.selectivity import rows_per_value, together
 
 SMALL_ROWS: Final = 100.0  # what we reckon a VALUES list, an unnest or a recursion's step with
+PAGE_ROWS: Final = 20.0  # what a LIMIT lets through where nobody has counted
 OFFSET_PAGES: Final = 10.0  # how many times a page's rows an OFFSET skips on average
+UNEVEN: Final = 3.0  # matching rows seldom lie evenly along an order; how far one reads beyond the average
 INDEX_ROW_COST: Final = 4.0  # a row by an index against a row of a scan: random_page_cost / seq_page_cost
 LOOKUP_COST: Final = 4.0  # one descent of an index, in rows of a scan
 
@@ -88,7 +90,7 @@ class Estimate:
                 part *= rows_per_value(p.key, facts) / max(facts.rows, 1.0)
             return min(facts.rows, max(lookups * facts.rows * part, 1.0)), lookups
         rows = max(facts.rows * part, 1.0)
-        if access.is_result and not access.limited:
+        if access.is_result and not access.limited and self.asked.is_counted:
             measured = max(self.asked.rows_per_call, 1.0)
             is_all = not access.alternatives and all(
                 p in bounded for p in access.predicates if p.operation is not Operation.NOT_NULL
@@ -99,11 +101,12 @@ class Estimate:
     def _wanted_rows(self, access: Access, bounded: tuple[Predicate, ...]) -> float:
         """Rows to read in order until the LIMIT is full: more where conditions besides the bounds drop some."""
         facts = self.facts(access)
-        page = max(self.asked.rows_per_call, 1.0) * (OFFSET_PAGES if access.has_offset else 1.0)
+        page = self._page_rows(access)
         rest = together([p for p in access.predicates if p not in bounded], facts)
         for group in access.alternatives:
             rest *= min(1.0, sum(together(branch, facts) for branch in group))
-        return page / max(rest, 1 / max(facts.rows, 1.0))
+        uneven = UNEVEN if rest < 1 else 1.0
+        return page * uneven / max(rest, 1 / max(facts.rows, 1.0))
 
     def _partner_rows(self, predicate: Predicate) -> float:
         """How many rows come from the other side of a join: so many look-ups."""
@@ -130,8 +133,13 @@ class Estimate:
         facts = self.facts(access)
         rows = max(facts.rows * self._own_share(access, facts), 1.0)
         if access.limited and access.order:
-            rows = min(rows, max(self.asked.rows_per_call, 1.0) * (OFFSET_PAGES if access.has_offset else 1.0))
+            rows = min(rows, self._page_rows(access))
         return rows
+
+    def _page_rows(self, access: Access) -> float:
+        """What a LIMIT lets through, as far as the statement's row count tells, and what an OFFSET skips."""
+        page = max(self.asked.rows_per_call, 1.0) if self.asked.is_counted else PAGE_ROWS
+        return page * (OFFSET_PAGES if access.has_offset else 1.0)
 
     @staticmethod
     def _own_share(access: Access, facts: TableFacts) -> float:

@@ -27,6 +27,7 @@ _NO_BTREE = frozenset(
 )
 _JSON_PATH = frozenset({"@>", "@?", "@@"})
 PARTIAL_SHARE_MAX = 0.5  # a partial index that holds more than half of the rows saves little
+RECURRING_SHARE_MIN = 0.02  # a constant of fewer rows is a value somebody looked up, not a state that recurs
 NULLS_SHARE_MIN = 0.5  # where NULLs dominate, an index that leaves them out is less than half as large
 
 
@@ -77,12 +78,17 @@ def _split(
         if not p.is_equality:
             continue
         condition = condition_of(p)
-        if condition is None:
+        if condition is None or _is_one_of_many(p, facts):
             if _is_ordered_type(p.key, facts):
                 equal.append(p)
         elif _partial_share(p, facts, access) <= PARTIAL_SHARE_MAX:
             where.append(condition)
     return tuple(where), equal
+
+
+def _is_one_of_many(predicate: Predicate, facts: TableFacts) -> bool:
+    """Whether the constant is one of so many values that a partial index for each would be absurd."""
+    return predicate.operation is Operation.EQUAL and share(predicate, facts) < RECURRING_SHARE_MIN
 
 
 def _partial_share(predicate: Predicate, facts: TableFacts, access: Access) -> float:

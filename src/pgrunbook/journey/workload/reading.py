@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from pgrunbook.journey.observe.roles import ROLES
 from pgrunbook.journey.observe.statements import STATEMENTS, STATEMENTS_INFO
 from pgrunbook.journey.workload import facts as table_facts
 from pgrunbook.journey.workload.candidates import Choice, Thresholds, choose
-from pgrunbook.journey.workload.demand import Workload, workload_of
+from pgrunbook.journey.workload.demand import TextStatement, Workload, workload_of, workload_of_texts
 from pgrunbook.journey.workload.facts import Facts
 from pgrunbook.journey.workload.proposals import Extensions
 from pgrunbook.model import NotRead, Question, Service, Snapshot
@@ -30,10 +31,23 @@ class Reckoned:
     facts: Facts
 
 
-def reckon(snapshot: Snapshot, parser: Parser, *, thresholds: Thresholds, max_width: int = 3) -> Reckoned:
-    """Choose indexes for the statements that the server has counted.  Raises NotRead when one of NEEDS is missing."""
+def reckon(
+    snapshot: Snapshot,
+    parser: Parser,
+    *,
+    thresholds: Thresholds,
+    max_width: int = 3,
+    statements: Sequence[TextStatement] | None = None,
+) -> Reckoned:
+    """Choose indexes for the statements that the server has counted, or for those given.
+
+    Raises NotRead when one of NEEDS is missing (STATEMENTS is not needed for given ones).
+    """
     facts = Facts(snapshot, parser)
-    workload = workload_of(snapshot, parser, facts.catalog, calls_min=thresholds.calls_min)
+    if statements is None:
+        workload = workload_of(snapshot, parser, facts.catalog, calls_min=thresholds.calls_min)
+    else:
+        workload = workload_of_texts(statements, parser, facts.catalog)
     choice = choose(
         workload,
         facts,

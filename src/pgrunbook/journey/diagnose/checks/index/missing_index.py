@@ -21,10 +21,11 @@ from pgrunbook.journey.diagnose.index_advice import Taken, taken_names
 from pgrunbook.journey.diagnose.proposed_index import advice_for
 from pgrunbook.journey.diagnose.seen import Seen
 from pgrunbook.journey.diagnose.trees import TableTree, table_trees
+from pgrunbook.journey.diagnose.workload_blind import blind_spots
 from pgrunbook.journey.workload.candidates import Chosen, Thresholds
 from pgrunbook.journey.workload.reading import LIKES, NEEDS, Reckoned, reckon
 from pgrunbook.journey.workload.upkeep import size_bytes
-from pgrunbook.model import Basis, Blind, Effect, Finding, Kind, Severity, Verdict, dotted, quote
+from pgrunbook.model import Basis, Effect, Finding, Kind, Severity, Verdict
 
 
 def judge(seen: Seen, limits: Thresholds) -> Iterator[Verdict]:
@@ -34,15 +35,9 @@ def judge(seen: Seen, limits: Thresholds) -> Iterator[Verdict]:
     taken = taken_names(seen)
     for chosen in reckoned.choice.chosen:
         tree = trees[chosen.candidate.table_oid]
-        if reckoned.facts.locked & {member.oid for member in tree.members}:
-            yield Blind(
-                object=tree.qualified,
-                reason="its index definitions are locked, so that an index may be there already",
-                cure="Try again when the lock is gone.",
-            )
-        else:
+        if not reckoned.facts.locked & {member.oid for member in tree.members}:
             yield _finding(chosen, tree, reckoned, taken)
-    yield from _blind(seen, reckoned)
+    yield from blind_spots(seen, reckoned)
 
 
 def _finding(chosen: Chosen, tree: TableTree, reckoned: Reckoned, taken: Taken) -> Finding:
@@ -81,26 +76,6 @@ def _finding(chosen: Chosen, tree: TableTree, reckoned: Reckoned, taken: Taken) 
         ),
         advice=(advice_for(candidate, tree, taken),),
     )
-
-
-def _blind(seen: Seen, reckoned: Reckoned) -> Iterator[Verdict]:
-    """Tables that the dear statements read whole, and whose statistics we lack."""
-    facts, user = reckoned.facts, quote(seen.server.user)
-    for oid, columns in reckoned.choice.hidden.items():
-        relation = facts.catalog.tables[oid].relation
-        cure = f"GRANT SELECT ON {relation.qualified} TO {user};"
-        if relation.readable and relation.row_security:
-            cure = f"ALTER ROLE {user} BYPASSRLS;"
-        names = ", ".join(dotted(column) for column in columns)
-        yield Blind(object=relation.qualified, reason=f"the statistics of {names} are hidden from {user}", cure=cure)
-    for oid, columns in reckoned.choice.unanalyzed.items():
-        if oid in reckoned.choice.hidden:
-            continue
-        table = facts.catalog.tables[oid].relation.qualified
-        names = ", ".join(dotted(column) for column in columns)
-        yield Blind(object=table, reason=f"{names} have never been analysed", cure=f"ANALYZE {table};")
-    if reckoned.workload.unparsed:
-        yield Blind(reason=f"{reckoned.workload.unparsed} statements could not be parsed")
 
 
 CHECK = Check(needs=NEEDS, likes=LIKES, judge=judge, limits=Thresholds())

@@ -1,0 +1,85 @@
+"""What an advisor says about indexes: what to make, what it would bring and cost, what was declined and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pgrunbook.model.verdict import Advice, Blind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HelpedQuery:
+    """A statement that an index would make cheaper.  Rows and costs are a call's, in that index's table.
+
+    `queryid` is None for a statement that came from a file; costs are in rows of a sequential scan.
+    """
+
+    queryid: int | None
+    role: str | None
+    text: str
+    calls: int
+    mean_ms: float | None
+    rows_before: float
+    rows_after: float
+    cost_before: float
+    cost_after: float
+    saved_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposedIndex:
+    """One index to make.  Every figure is an estimate.
+
+    `saved_ms` is what the counted statements would have spared, `write_cost_ms` what keeping the index up to date would
+    have cost in the same time.  `superseded` are existing indexes that it makes superfluous.
+    """
+
+    table: str
+    name: str
+    method: str
+    columns: tuple[str, ...]
+    predicate: str | None
+    advice: Advice
+    size_bytes: int
+    saved_ms: float
+    write_cost_ms: float
+    queries: tuple[HelpedQuery, ...]
+    reason: str
+    superseded: tuple[str, ...] = ()
+
+    @property
+    def net_ms(self) -> float:
+        """What it spares, writes paid for."""
+        return self.saved_ms - self.write_cost_ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclinedIndex:
+    """What was thought of, or asked for by a condition, and gets no index.  `columns` may be expressions."""
+
+    table: str
+    columns: tuple[str, ...]
+    reason: str
+    queryids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexAdvice:
+    """All of it, the most worth first.  `engine` says what reckoned: `statistics`, or a planner."""
+
+    proposed: tuple[ProposedIndex, ...]
+    declined: tuple[DeclinedIndex, ...]
+    blind: tuple[Blind, ...]
+    workload_ms: float
+    engine: str = "statistics"
+    budget_bytes: int | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """What all proposed indexes take together."""
+        return sum(index.size_bytes for index in self.proposed)
+
+    @property
+    def saved_ms(self) -> float:
+        """What all proposed indexes spare together."""
+        return sum(index.saved_ms for index in self.proposed)

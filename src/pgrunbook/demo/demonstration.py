@@ -223,7 +223,7 @@ class Demonstration:
                     break
                 if spent >= 4 * seconds:
                     raise VerifyFailed(
-                        f"only {figures.samples} samples in {spent:.0f} s while {text}, of {self.pace.samples_min} needed",
+                        f"only {figures.samples} samples in {spent:.0f} s while {text}, not {self.pace.samples_min}",
                         hint="Is the machine busy with something else?  Fewer users need less of it.",
                     )
             time.sleep(0.5)

@@ -34,7 +34,8 @@ class Part:
 
 def key_parts(index: Index) -> tuple[Part, ...]:
     """The key columns in order."""
-    expressions = iter(split_nodes(index.expression_tree or ""))
+    tree = index.expression_tree or ""
+    expressions = iter([tree[1:-1]] if index.attnums.count(0) == 1 else split_nodes(tree))
     return tuple(
         Part(
             attnum=attnum,

@@ -27,46 +27,55 @@ select
   i.indcollation::oid[]::int8[] as collation_oids,
   i.indoption::int2[]::int4[] as ordering,
   pg_catalog.regexp_replace(
-    i.indexprs::text, ':(location|list_start|list_end|varnosyn|varattnosyn|[a-z_]+format) -?\d+', ':\1 0', 'g'
+    i.indexprs::text, '(?:location|list_start|list_end|nosyn|format) -?[0-9]+', '', 'g'
   ) as expression_tree,
   pg_catalog.regexp_replace(
-    i.indpred::text, ':(location|list_start|list_end|varnosyn|varattnosyn|[a-z_]+format) -?\d+', ':\1 0', 'g'
+    i.indpred::text, '(?:location|list_start|list_end|nosyn|format) -?[0-9]+', '', 'g'
   ) as predicate_tree,
   coalesce(c.reloptions, '{}')::text[] as options,
   c.relispartition as is_partition,
   (select h.inhparent::int8 from pg_catalog.pg_inherits as h where h.inhrelid = c.oid and c.relispartition)
     as parent_oid,
-  (
-    select x.conname::text from pg_catalog.pg_constraint as x
-    where x.conrelid = i.indrelid and x.conindid = i.indexrelid and x.contype in ('p', 'u', 'x')
-    order by x.conname limit 1
-  ) as constraint_name,
+  k.name as constraint_name,
   c.relpages::int8 as pages,
   c.reltuples::float8 as estimated_rows,
   (c.relpages::int8 * pg_catalog.current_setting('block_size')::int8) as size_bytes,
-  exists (
-    select from pg_catalog.pg_depend as d
-    where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = t.oid
-      and d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass and d.deptype = 'e'
-  ) as of_extension
+  e.objid is not null as of_extension
 from pg_catalog.pg_index as i
 join pg_catalog.pg_class as c on c.oid = i.indexrelid
 join pg_catalog.pg_class as t on t.oid = i.indrelid
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 join pg_catalog.pg_am as a on a.oid = c.relam
-cross join lateral (
+join (
   select
+    x.indexrelid,
     pg_catalog.array_agg(coalesce(att.attname, '')::text order by k.place) as columns,
     coalesce(pg_catalog.array_agg(o.opcname::text order by k.place) filter (where o.oid is not null), '{}')
       as opclasses,
     coalesce(pg_catalog.array_agg(o.opcdefault order by k.place) filter (where o.oid is not null), '{}')
       as opclass_is_default,
     pg_catalog.array_agg(coalesce(own.attoptions::text, '') order by k.place) as opclass_options
-  from rows from (pg_catalog.unnest(i.indkey::int2[]), pg_catalog.unnest(i.indclass::oid[])) with ordinality as k (attnum, opclass, place)
-  join pg_catalog.pg_attribute as own on own.attrelid = i.indexrelid and own.attnum = k.place
-  left join pg_catalog.pg_attribute as att on att.attrelid = i.indrelid and att.attnum = k.attnum and k.attnum > 0
+  from pg_catalog.pg_index as x
+  cross join lateral rows from (pg_catalog.unnest(x.indkey::int2[]), pg_catalog.unnest(x.indclass::oid[]))
+    with ordinality as k (attnum, opclass, place)
+  left join pg_catalog.pg_attribute as own
+    on own.attrelid = x.indexrelid and own.attnum = k.place and own.attoptions is not null
+  left join pg_catalog.pg_attribute as att on att.attrelid = x.indrelid and att.attnum = k.attnum and k.attnum > 0
   left join pg_catalog.pg_opclass as o on o.oid = k.opclass
-) as parts
+  group by x.indexrelid
+) as parts on parts.indexrelid = i.indexrelid
+left join (
+  select x.conindid, pg_catalog.min(x.conname::text) as name
+  from pg_catalog.pg_constraint as x
+  where x.contype in ('p', 'u', 'x')
+  group by x.conindid
+) as k on k.conindid = i.indexrelid
+left join (
+  select distinct d.objid
+  from pg_catalog.pg_depend as d
+  where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+    and d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass and d.deptype = 'e'
+) as e on e.objid = i.indrelid
 where n.nspname <> all (%(ignored_schemas)s)
   and n.nspname not like 'pg\_temp\_%%' and n.nspname not like 'pg\_toast\_temp\_%%'
 order by n.nspname, t.relname, c.relname

@@ -590,6 +590,20 @@ def test_an_index_that_takes_over_from_a_redundant_one_is_not_called_unused(pg: 
     assert [(f.check, f.object) for f in answer.findings] == [("redundant_index", "public.short")]
 
 
+def test_of_two_nested_indexes_that_nothing_reads_both_may_go(pg: FreshDatabase) -> None:
+    orders(pg)
+    pg.execute("create index short on orders (note)", "create index long on orders (note, total)")
+    busy(pg)
+    answer = diagnose(pg.dsn, only=["unused_index", "redundant_index"])
+    assert [(f.check, f.object) for f in answer.findings] == [
+        ("redundant_index", "public.short"),
+        ("unused_index", "public.long"),
+    ]
+    for found in answer.findings:
+        mend(pg, found)
+    assert diagnose(pg.dsn, only=["unused_index", "redundant_index"]).findings == ()
+
+
 # --- what ANALYZE knows: low_cardinality_index, sparse_index --------------------------------------
 
 

@@ -22,8 +22,9 @@ _INDEX_ORDER = (
 _REASONS = frozenset({"sparse_index", "low_cardinality_index"})
 
 
-# What drops the index that it is about; nothing may be called redundant beside it.
-_DROPPED = frozenset({"unused_index", "invalid_index", "wrong_index_type"})
+# What drops the index that it is about; nothing may be called redundant beside it.  Not unused_index: where the shorter
+# index is read it counts the longer one as needed, and where neither is read both may go.
+_DROPPED = frozenset({"invalid_index", "wrong_index_type"})
 
 
 def settle(findings: Sequence[Finding]) -> list[Finding]:

@@ -6,6 +6,7 @@ Backends, walsenders (a standby's feedback), replication slots, logical slots (f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from pgrunbook.journey.diagnose.seen import Seen
@@ -27,13 +28,14 @@ class HolderType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """One holder.  `xid_age` counts the transactions begun since; `held_s` is None where nobody knows."""
+    """One holder.  `xid_age` counts the transactions since; `held_s` and `since_at` are None where nobody knows."""
 
     type: HolderType
     kind: Kind
     object: str
     xid_age: int
     held_s: float | None
+    since_at: datetime | None
     database: str | None
     is_active: bool
     backend: Backend | None = None
@@ -65,6 +67,7 @@ def _sessions(seen: Seen) -> list[Holder]:
                 object=str(backend.pid),
                 xid_age=max(ages),
                 held_s=backend.transaction_age_s,
+                since_at=backend.transaction_started_at,
                 database=backend.database,
                 is_active=True,
                 backend=backend,
@@ -85,6 +88,7 @@ def _slots(seen: Seen) -> list[Holder]:
                         object=dotted(slot.name),
                         xid_age=age,
                         held_s=slot.inactive_s,
+                        since_at=None,
                         database=slot.database if holder_type is HolderType.CATALOG_SLOT else None,
                         is_active=slot.is_active,
                     )
@@ -100,6 +104,7 @@ def _prepared(seen: Seen) -> list[Holder]:
             object=prepared.gid,
             xid_age=prepared.xid_age,
             held_s=prepared.age_s,
+            since_at=prepared.prepared_at,
             database=prepared.database,
             is_active=False,
         )

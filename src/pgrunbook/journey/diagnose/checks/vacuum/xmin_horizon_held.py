@@ -14,11 +14,12 @@ Leads:   end_session, drop_slot
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from pgrunbook.journey.diagnose import mending
-from pgrunbook.journey.diagnose.autovacuum import upkeep
+from pgrunbook.journey.diagnose.autovacuum import Upkeep, upkeep
 from pgrunbook.journey.diagnose.check import Check
 from pgrunbook.journey.diagnose.horizon import Holder, HolderType, holders
 from pgrunbook.journey.diagnose.seen import Seen
@@ -36,13 +37,16 @@ from pgrunbook.model import Advice, Finding, NotRead, Severity, Verdict
 class Limits:
     """When an old snapshot is a fault.
 
-    Either it hurts already: it is the oldest, has been held for `hurting_s`, and tables of this database hold
-    `dead_rows` past their triggers.  Or it is old by itself: `old_s` (the runbook ends statements after five minutes)
+    Either it hurts already: it is the oldest, and VACUUM has come since it began (`proven_s` ago or longer) and left
+    `proven_rows` dead; or it has been held for `hurting_s`, and tables of this database hold `dead_rows` past their
+    triggers.  Or it is old by itself: `old_s` (the runbook ends statements after five minutes)
     and `old_transactions` behind.  Programs that copy (pg_dump and its kin) need their snapshot for `tool_s`: a dump of
     some hundred gigabytes.  A slot or prepared transaction counts from `old_transactions` on whatever the time.
     Critical from `critical_transactions`, half of the default autovacuum_freeze_max_age, or `critical_s`.
     """
 
+    proven_s: float = 1.0
+    proven_rows: int = 1000
     hurting_s: float = 5.0
     dead_rows: int = 10_000
     old_s: float = 300.0
@@ -56,13 +60,12 @@ def judge(seen: Seen, limits: Limits) -> Iterator[Verdict]:
     """One finding a holder that is old enough, the oldest first."""
     if (blind := hidden_blind(seen)) is not None:
         yield blind
-    dead = _overdue_dead_rows(seen)
+    overdue = _overdue(seen)
+    dead = sum(table.activity.dead_rows for table in overdue)
     reported: set[str] = set()
     oldest = next((h for h in seen.derived(holders) if h.holds_rows_of(seen.server.database)), None)
     for holder in seen.derived(holders):
-        hurts = (
-            holder is oldest and holder.xid_age > 0 and dead >= limits.dead_rows and _held_s(holder) >= limits.hurting_s
-        )
+        hurts = holder is oldest and holder.xid_age > 0 and _hurts(holder, overdue, limits)
         if holder.object not in reported and _is_old(holder, limits, hurts=hurts):
             reported.add(holder.object)
             yield _finding(seen, holder, dead if hurts else 0, limits)
@@ -86,12 +89,26 @@ def _is_old(holder: Holder, limits: Limits, *, hurts: bool) -> bool:
     return hurts or (_held_s(holder) >= limits.old_s and holder.xid_age >= limits.old_transactions)
 
 
-def _overdue_dead_rows(seen: Seen) -> int:
-    """Dead rows in tables that autovacuum should have cleaned by their own options."""
+def _hurts(holder: Holder, overdue: Sequence[Upkeep], limits: Limits) -> bool:
+    stuck = sum(table.activity.dead_rows for table in overdue if _was_vacuumed_since(table, holder.since_at))
+    if stuck >= limits.proven_rows and _held_s(holder) >= limits.proven_s:
+        return True
+    dead = sum(table.activity.dead_rows for table in overdue)
+    return dead >= limits.dead_rows and _held_s(holder) >= limits.hurting_s
+
+
+def _was_vacuumed_since(table: Upkeep, since: datetime | None) -> bool:
+    """Whether VACUUM came when the snapshot was already held, and so could not remove what died after it."""
+    times = (table.activity.last_vacuum_at, table.activity.last_autovacuum_at)
+    return since is not None and any(at is not None and at > since for at in times)
+
+
+def _overdue(seen: Seen) -> tuple[Upkeep, ...]:
+    """Tables that autovacuum should have cleaned by their own options."""
     try:
-        return sum(table.activity.dead_rows for table in seen.derived(upkeep) if table.needs_vacuum)
+        return tuple(table for table in seen.derived(upkeep) if table.needs_vacuum)
     except NotRead:
-        return 0
+        return ()
 
 
 def _finding(seen: Seen, holder: Holder, dead_rows: int, limits: Limits) -> Finding:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
+import time
 from pathlib import Path
 
 import psycopg
@@ -61,7 +64,7 @@ def test_a_whole_plan_and_its_undo_leave_the_world_as_it_was(server18: FreshData
     before = world(server18)
     outcome = applied(server18, tmp_path, *steps)
     assert [step.spec.kind for step in outcome.steps] == [
-        "vacuum", "create_index", "replace_policy", "set_autovacuum", "set_database_setting", "drop_index",
+        "vacuum", "replace_policy", "create_index", "set_autovacuum", "set_database_setting", "drop_index",
     ]  # fmt: skip
     assert states(outcome) == [StepState.KEPT] * 6
     assert world(server18) != before
@@ -416,26 +419,53 @@ def test_a_policy_that_was_changed_after_the_advice_is_not_overwritten(server18:
 # --- Ctrl-C ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "phase",
-    [Phase.PRECHECK, Phase.MEASURE_BEFORE, Phase.INTENT, Phase.DO, Phase.DONE, Phase.MEASURE_AFTER, Phase.OUTCOME],
-)
 @pytest.mark.parametrize("kind", ["create_index", "drop_index", "replace_policy", "set_role_setting"])
-def test_ctrl_c_undoes_the_step_at_hand(server18: FreshDatabase, tmp_path: Path, kind: str, phase: Phase) -> None:
+def test_ctrl_c_undoes_the_step_at_hand_in_each_phase(server18: FreshDatabase, tmp_path: Path, kind: str) -> None:
     step = prepare(server18, case(kind))
     before = world(server18)
+    for phase in (
+        Phase.PRECHECK, Phase.MEASURE_BEFORE, Phase.INTENT, Phase.DO, Phase.DONE, Phase.MEASURE_AFTER, Phase.OUTCOME,
+    ):  # fmt: skip
+        left: list[Phase] = [phase]
 
-    def interrupt(progress: Progress) -> None:
-        if progress.phase is phase and not progress.text.endswith(": undone"):
-            raise KeyboardInterrupt
+        def interrupt(progress: Progress, left: list[Phase] = left) -> None:
+            if progress.phase in left:
+                left.clear()
+                raise KeyboardInterrupt
 
+        with pytest.raises(KeyboardInterrupt):
+            apply(planned(step), server18.dsn, journal=Journal(tmp_path / phase), progress=interrupt)
+        assert world(server18) == before, phase
+        history = fold(read(tmp_path / phase))
+        assert not open_steps(history), phase
+        assert history.runs[-1].end == "interrupted"
+        assert verify(tmp_path / phase).records == len(read(tmp_path / phase))
+
+
+def test_ctrl_c_in_a_statement_cancels_it_in_the_server(orders: FreshDatabase, tmp_path: Path) -> None:
+    before = world(orders)
+    holder = orders.connect(autocommit=False)
+    holder.execute("set transaction isolation level repeatable read")
+    holder.execute("select 1 from pg_class limit 1")
+
+    def press_when_it_waits() -> None:
+        with psycopg.connect(orders.dsn, autocommit=True) as conn:
+            waiting = "select 1 from pg_stat_progress_create_index where phase = 'waiting for old snapshots'"
+            while conn.execute(waiting).fetchone() is None:
+                time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def begin_to_watch(progress: Progress) -> None:
+        if progress.phase is Phase.DO:
+            presser.start()
+
+    presser = threading.Thread(target=press_when_it_waits)
     with pytest.raises(KeyboardInterrupt):
-        apply(planned(step), server18.dsn, journal=Journal(tmp_path), progress=interrupt)
-    assert world(server18) == before
-    history = fold(read(tmp_path))
-    assert not open_steps(history)
-    assert history.runs[-1].end == "interrupted"
-    assert verify(tmp_path).records == len(read(tmp_path))
+        apply(planned(INDEX), orders.dsn, journal=Journal(tmp_path), progress=begin_to_watch)
+    presser.join()
+    holder.close()
+    assert world(orders) == before
+    assert not open_steps(fold(read(tmp_path)))
 
 
 def test_patience_grows_with_jitter_and_has_a_limit() -> None:

@@ -1,7 +1,8 @@
 """End one session that sits in an open transaction: that very session in that very transaction, or nobody.
 
 Cancelling does nothing to a transaction that is idle, so it is terminated.  Who it is, is asked in the statement that
-ends it: pids are used again, and a second look in one transaction would show a cached picture.
+ends it: pids are used again, and a second look in one transaction would show a cached picture.  What remains are the
+microseconds between that look and the signal: a session that commits in them is ended just after its commit.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ select coalesce({_SAME}, false), coalesce({_ALLOWED}, false),
        extract(epoch from pg_catalog.clock_timestamp() - a.xact_start)::float8
 from pg_catalog.pg_stat_activity as a
 left join pg_catalog.pg_roles as r on r.oid = a.usesysid
-where a.pid = %(pid)s and a.backend_start = %(backend_start)s::timestamptz"""
+where a.pid = %(pid)s
+  and (a.backend_start = %(backend_start)s::timestamptz or a.backend_start is null)  -- null: we may not see it"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,7 @@ NOTES = (
     "grant select, insert, update, delete on note to anon, authenticated",
 )
 MEMBERS = (
-    "create table member (user_id uuid, org text, role text)",
+    "create table member (user_id uuid, org text, role text, id bigint generated always as identity primary key)",
     "insert into member select md5((g % 500)::text)::uuid, 'org' || g % 40, 'admin' from generate_series(1, 300) as g",
     "create index on member (user_id)",
     "grant select on member to authenticated",
@@ -513,7 +513,7 @@ STORIES = (
         check="extension_in_public",
         object="pg_trgm",
         kind=Kind.EXTENSION,
-        setup=("drop schema extensions", "create extension pg_trgm"),
+        setup=("drop schema extensions cascade", "create extension pg_trgm"),
     ),
     Story(
         name="superuser that logs in",
@@ -646,7 +646,7 @@ HEALTHY = {
     "policy_trusts_user_metadata": (
         *NOTES,
         "alter table note add meta jsonb, add kind text",
-        "create policy a on note for select to authenticated using ((select auth.jwt() -> 'app_metadata' ->> 'r') = '')",
+        "create policy a on note for select to authenticated using ((select auth.jwt() -> 'app_metadata') = 'x')",
         "create policy b on note for select to authenticated using (meta -> 'user_metadata' ->> 'r' = 'x')",
         "create policy c on note for select to authenticated using (kind = 'user_metadata')",
         (
@@ -753,7 +753,7 @@ HEALTHY = {
     "exposed_auth_users": (
         "create view closed as select id from auth.users",
         "grant select on closed to service_role",
-        "create table users (id uuid)",
+        "create table users (id uuid primary key)",
         "create view people as select id from users",
         "grant select on people to anon",
     ),
@@ -797,7 +797,8 @@ HEALTHY = {
     ),
     "foreign_key_to_auth_unique": (
         "create table profile (id uuid primary key references auth.users (id) on delete cascade)",
-        "create table auth.identities (phone text references auth.users (phone))",
+        "create table auth.identities (id int primary key, phone text references auth.users (phone))",
+        "create index on auth.identities (phone)",
     ),
     "reg_type_column": (
         "create table t (a regclass, b regtype, c regrole, d regtype[], e oid)",

@@ -44,7 +44,7 @@ STORAGE = (
     "grant select, insert, update, delete on storage.objects, storage.buckets to anon, authenticated, service_role",
 )
 PROJECT = (
-    "create schema extensions",
+    "create schema if not exists extensions",
     "grant usage on schema extensions to anon, authenticated, service_role",
     "revoke create on schema public from public",
     "grant usage on schema public to anon, authenticated, service_role",

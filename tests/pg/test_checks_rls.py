@@ -158,6 +158,8 @@ def test_a_role_without_rights_on_storage_is_blind(server18: FreshDatabase) -> N
 def test_before_15_everybody_may_make_objects_and_it_counts_once_somebody_can_log_in(pg: FreshDatabase) -> None:
     assert ask(pg.dsn, "public_schema_create").ok
     pg.role("app")
+    assert ask(pg.dsn, "public_schema_create").ok
+    pg.execute("create table t (id int)")
     (found,) = ask(pg.dsn, "public_schema_create").findings
     assert (found.object, found.severity) == ("public", Severity.NOTICE)
     paste(pg, found.advice[0].sql)

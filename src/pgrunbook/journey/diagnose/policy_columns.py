@@ -11,7 +11,7 @@ from typing import Any
 
 from pgrunbook.journey.diagnose.policies import ParsedPolicy
 from pgrunbook.journey.diagnose.seen import Seen
-from pgrunbook.journey.workload.access import Access, Branch, Operation, Predicate
+from pgrunbook.journey.workload.access import Access, Operation, Predicate
 from pgrunbook.journey.workload.estimate import branch_access
 from pgrunbook.journey.workload.facts import Facts, TableFacts
 from pgrunbook.journey.workload.paths import path_of
@@ -57,41 +57,51 @@ def unserved(seen: Seen, each: ParsedPolicy, *, rows_min: float, share_max: floa
 
 
 def _of_access(access: Access, table: TableFacts, share_max: float, *, is_own: bool) -> Iterator[Unserved]:
-    if _is_served(access, table) or any(_all_served(access, group, table) for group in access.alternatives):
+    if any(all(_is_served(branch_access(access, b), table, share_max) for b in group) for group in access.alternatives):
         return
-    best = _best(access.predicates, table, share_max)
+    if _is_served(access, table, share_max):
+        return
+    best = _best(access, table, share_max)
     if best is not None:
         yield Unserved(table=table, predicate=best)
         return
     for group in access.alternatives if is_own else ():
-        missing = [
-            _best(branch, table, share_max) for branch in group if not _is_served(branch_access(access, branch), table)
-        ]
+        branches = [branch_access(access, branch) for branch in group]
+        missing = [_best(b, table, share_max) for b in branches if not _is_served(b, table, share_max)]
         if all(missing):  # else some branch reads the whole table whatever the others have
             yield from (Unserved(table=table, predicate=p) for p in missing if p is not None)
             return
 
 
-def _is_served(access: Access, table: TableFacts) -> bool:
-    return any(
-        p.joined is None and p.operation in _SEARCHING
+def _bounded(access: Access, table: TableFacts) -> frozenset[Predicate]:
+    """The conditions on values that some index answers."""
+    return frozenset(
+        p
         for index in table.indexes
         for p in path_of(index, access, table.table, {}).bounded
+        if p.joined is None and p.operation in _SEARCHING
     )
 
 
-def _all_served(access: Access, group: tuple[Branch, ...], table: TableFacts) -> bool:
-    return bool(group) and all(_is_served(branch_access(access, branch), table) for branch in group)
+def _is_served(access: Access, table: TableFacts, share_max: float) -> bool:
+    """Whether an index leaves few rows; a range may leave nearly all."""
+    return any(p.operation is not Operation.RANGE and _share(p, table) <= share_max for p in _bounded(access, table))
 
 
-def _best(predicates: tuple[Predicate, ...], table: TableFacts, share_max: float) -> Predicate | None:
-    """The condition that leaves fewest rows, by a plain column."""
+def _best(access: Access, table: TableFacts, share_max: float) -> Predicate | None:
+    """The condition that would leave fewest rows, on a plain column, and that no index answers."""
+    bounded = _bounded(access, table)
     usable = [
         p
-        for p in predicates
-        if p.operation in _SEARCHING and p.joined is None and p.key.is_column and _share(p, table) <= share_max
+        for p in access.predicates
+        if p not in bounded
+        and p.operation in _SEARCHING
+        and p.joined is None
+        and p.key.is_column
+        and _share(p, table) <= share_max
+        and not (p.operation is Operation.RANGE and bounded)
     ]
-    return min(usable, key=lambda p: _share(p, table), default=None)
+    return min(usable, key=lambda p: (p.operation is Operation.RANGE, _share(p, table)), default=None)
 
 
 def _share(predicate: Predicate, table: TableFacts) -> float:

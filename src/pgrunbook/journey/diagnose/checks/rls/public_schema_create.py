@@ -1,8 +1,8 @@
 """Schema public in which everybody may make objects.
 
 Asks:    has PUBLIC, or an API role, the privilege CREATE on schema public?
-Source:  pg_namespace's access list.  Before 15 everybody has it by default: a notice, once a role other than its owner
-         can log in.
+Source:  pg_namespace's access list.  Before 15 everybody has it by default: a notice, once a role can log in
+         beside the owners of tables.
 Says:    {grantees} may make objects in schema public: a function or table there can stand in for one that somebody
          else means.
 Section: Best Practices Summary
@@ -17,6 +17,7 @@ from pgrunbook.journey.diagnose.platform_roles import is_platform_role
 from pgrunbook.journey.diagnose.revoking import grantee_sql
 from pgrunbook.journey.diagnose.seen import Seen
 from pgrunbook.journey.observe.grants import GRANTS
+from pgrunbook.journey.observe.relations import RELATIONS
 from pgrunbook.journey.observe.roles import ROLES
 from pgrunbook.journey.observe.schemas import SCHEMAS
 from pgrunbook.model import Advice, Finding, Kind, Severity, Verdict
@@ -60,14 +61,17 @@ def judge(seen: Seen, limits: NoLimits) -> Iterator[Verdict]:  # noqa: ARG001 - 
 
 
 def _others_can_log_in(seen: Seen, owner: str | None) -> bool:
+    """Whether a role can log in that could get in the way of somebody else's objects."""
+    owners = {relation.owner for relation in seen.rows(RELATIONS) if not relation.of_extension}
     return any(
         role.may_login
         and role.may_connect
         and not role.is_superuser
         and role.name != owner
+        and owners - {role.name}
         and not is_platform_role(role, seen.server)
         for role in seen.rows(ROLES)
     )
 
 
-CHECK = Check(needs=(GRANTS, SCHEMAS, ROLES), judge=judge, limits=NoLimits())
+CHECK = Check(needs=(GRANTS, SCHEMAS, ROLES, RELATIONS), judge=judge, limits=NoLimits())

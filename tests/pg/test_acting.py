@@ -15,7 +15,7 @@ from tests.fix.server import FreshDatabase
 from tests.fix.step_cases import CASES, StepCase, prepare, world
 
 from pgrunbook.errors import Refused, UsageError
-from pgrunbook.journey.act import KeepAll, apply, in_order, undo
+from pgrunbook.journey.act import KeepAll, apply, in_order, undo, watching
 from pgrunbook.journey.steps import Step, holders, spec_of
 from pgrunbook.journey.steps.analyze import Analyze
 from pgrunbook.journey.steps.create_index import CreateIndex
@@ -138,6 +138,27 @@ def test_what_the_server_refuses_changes_nothing(orders: FreshDatabase, tmp_path
 def test_an_unknown_kind_of_step_is_a_usage_error(orders: FreshDatabase, tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         apply([PlannedStep(step=StepSpec(kind="launch_rocket", params={}))], orders.dsn, journal=Journal(tmp_path))
+
+
+def test_progress_tells_how_far_the_server_has_come(
+    orders: FreshDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(watching, "POLL_S", 0.01)
+    holder = orders.connect(autocommit=False)
+    holder.execute("set transaction isolation level repeatable read")
+    holder.execute("select 1 from pg_class limit 1")
+    told: list[str] = []
+
+    def let_go_when_it_is_told(progress: Progress) -> None:
+        if progress.phase is Phase.WORK:
+            told.append(progress.text)
+            if progress.text.endswith("waiting for old snapshots"):
+                holder.close()
+
+    outcome = apply(planned(INDEX), orders.dsn, journal=Journal(tmp_path), progress=let_go_when_it_is_told)
+    assert states(outcome) == [StepState.KEPT]
+    assert any(text.endswith("waiting for old snapshots") for text in told)
 
 
 # --- guard rails -----------------------------------------------------------------------------------------------------

@@ -100,7 +100,10 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """One piece of news for a progress display.  `ratio` is 0..1 within the phase, None when nobody knows."""
+    """One piece of news for a progress display.
+
+    `ratio` is 0..1 within the phase, None when nobody knows.  News of phase WORK comes from another thread.
+    """
 
     phase: Phase
     text: str

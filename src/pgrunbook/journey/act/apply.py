@@ -84,15 +84,16 @@ class _Taking:
         run = self.run
         try:
             run.executor.check()
-            ran = run_step(
-                self.step,
-                run.executor.conn,
-                run.executor.server,
-                before=self.earlier.before if self.earlier is not None else None,
-                intent=self._intend,
-                tell=run.tell,
-                patience=run.patience,
-            )
+            with run.watching(self.step.title):
+                ran = run_step(
+                    self.step,
+                    run.executor.conn,
+                    run.executor.server,
+                    before=self.earlier.before if self.earlier is not None else None,
+                    intent=self._intend,
+                    tell=run.tell,
+                    patience=run.patience,
+                )
         except Refused as refused:
             return self._refused(refused)
         except ChangedInPart as left:

@@ -13,6 +13,7 @@ import pgrunbook
 from pgrunbook.errors import ChangedInPart, Refused
 from pgrunbook.journey.act.executor import Executor
 from pgrunbook.journey.act.verifier import Verifier
+from pgrunbook.journey.act.watching import Watching
 from pgrunbook.journey.steps.runner import PATIENCE, Patience
 from pgrunbook.model.plan import Phase, Progress, RunOutcome, StepOutcome, TargetPrint
 from pgrunbook.pg.connect import connect
@@ -30,6 +31,7 @@ def silent(progress: Progress) -> None:
 class ActingRun:
     """What every step of a run needs.  `number` and `total` are for the progress display."""
 
+    dsn: str
     executor: Executor
     journal: Journal
     kind: str
@@ -46,6 +48,17 @@ class ActingRun:
     def tell(self, phase: Phase, text: str) -> None:
         """Announce that a phase begins."""
         self.progress(Progress(phase=phase, text=text, number=self.number, total=self.total))
+
+    def watching(self, title: str) -> Watching:
+        """Tell, from another thread, how far the server has come while a step works."""
+
+        def tell(text: str, ratio: float | None) -> None:
+            news = Progress(
+                phase=Phase.WORK, text=f"{title}: {text}", number=self.number, total=self.total, ratio=ratio
+            )
+            self.progress(news)
+
+        return Watching(self.dsn, self.executor.conn.info.backend_pid, tell)
 
     def history(self) -> History:
         """What the journal says now."""
@@ -133,7 +146,13 @@ def acting(
             journal.open()
         try:
             run = ActingRun(
-                executor=executor, journal=journal, kind=kind, verify=verify, progress=progress, patience=patience
+                dsn=dsn,
+                executor=executor,
+                journal=journal,
+                kind=kind,
+                verify=verify,
+                progress=progress,
+                patience=patience,
             )
             executor.take_lock(run.history(), lambda text: run.tell(Phase.WAIT, text))
             run.begin()

@@ -6,7 +6,7 @@ widths as (
   join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
   join pg_catalog.pg_am as a on a.oid = c.relam
   join pg_catalog.pg_stats as s on s.schemaname = n.nspname and s.tablename = c.relname and not s.inherited
-  where c.relkind in ('r', 'm') and a.amname = 'heap'
+  where c.relkind in ('r', 'm') and a.amname = 'heap' and c.relpersistence = 'p'
     and c.relpages between 512 and 131072
     and n.nspname <> all (%(ignored_schemas)s)
     and n.nspname not like 'pg\_temp\_%%'

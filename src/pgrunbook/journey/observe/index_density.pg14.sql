@@ -11,7 +11,7 @@ with sized as materialized (
   join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
   where a.amname = 'btree' and c.relkind = 'i' and c.relpersistence = 'p'
     and i.indisvalid and i.indisready
-    and c.relpages >= 128
+    and c.relpages >= 64
     and n.nspname <> all (%(ignored_schemas)s)
     and n.nspname not like 'pg\_temp\_%%' and n.nspname not like 'pg\_toast\_temp\_%%'
     and i.indrelid::int8 <> all (%(skip)s::int8[]) and i.indexrelid::int8 <> all (%(skip)s::int8[])

@@ -43,8 +43,8 @@ class Limits:
 
     measured_ratio: float = 0.5
     estimated_ratio: float = 0.6
-    wasted_bytes: int = 1 << 20
-    small_bytes: int = 1 << 20
+    wasted_bytes: int = 1 << 19
+    small_bytes: int = 1 << 19
     stale_ratio: float = 0.2
     plump_bytes_per_row: int = 60
 

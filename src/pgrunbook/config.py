@@ -102,6 +102,8 @@ SETTINGS = (
 )
 EXPECTATIONS: Mapping[str, tuple[type, ...]] = {
     "memory_bytes": (int,),  # of the server's machine, which no SQL can ask
+    "replicas": (int,),  # standbys that stream from the primary
+    "wal_disk_free_bytes": (int,),  # what is left for pg_wal, which no SQL can ask
 }
 _MUTE_KEYS = {"fingerprint", "check", "reason", "until"}
 

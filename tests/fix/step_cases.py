@@ -12,6 +12,7 @@ from tests.fix.server import FreshDatabase
 from pgrunbook.journey.steps import Step
 from pgrunbook.journey.steps.analyze import Analyze
 from pgrunbook.journey.steps.create_index import CreateIndex
+from pgrunbook.journey.steps.create_partitioned_index import CreatePartitionedIndex
 from pgrunbook.journey.steps.drop_index import DropIndex
 from pgrunbook.journey.steps.drop_invalid_index import DropInvalidIndex
 from pgrunbook.journey.steps.drop_slot import DropSlot
@@ -77,7 +78,7 @@ def prepare(database: FreshDatabase, case: StepCase, names: Names = PLAIN, *, ta
 def start_over(database: FreshDatabase) -> None:
     """Take away what `prepare` made."""
     database.execute(
-        "drop table if exists orders",
+        'drop table if exists orders, "par""ted"',
         "select pg_drop_replication_slot(slot_name) from pg_replication_slots",
         f"alter database {database.name} reset all",
         "do $$ begin if exists (select from pg_roles where rolname = 'app') then"
@@ -129,6 +130,28 @@ CASES = (
         kind="create_index",
         make=lambda _, n: CreateIndex(
             schema="public", table=n.table, keys=(quoted_name(n.column), "(lower(email)) DESC"), where="id > 10"
+        ),
+    ),
+    StepCase(
+        kind="create_partitioned_index",
+        make=lambda _, __: CreatePartitionedIndex(
+            schema="public",
+            table='par"ted',
+            keys=("email", "(lower(owner)) DESC"),
+            where="id > 0",
+            leaf_schemas=("public", "public"),
+            leaf_tables=("par %s 2a", "par %s 2b"),
+        ),
+        setup=(
+            'create table "par""ted" (id int, owner text, email text) partition by range (id)',
+            'create table par_1 partition of "par""ted" for values from (0) to (100)',
+            'create table par_2 partition of "par""ted" for values from (100) to (300) partition by list (id)',
+            'create table "par %s 2a" partition of par_2 for values in (100, 101)',
+            'create table "par %s 2b" (email text, id int, owner text)',
+            'alter table par_2 attach partition "par %s 2b" default',
+            """insert into "par""ted" select g, 'o' || g, 'e' || g from generate_series(1, 250) as g""",
+            "create index it_had_one on par_1 (email, (lower(owner)) desc) where id > 0",
+            "create index and_another on par_1 (email)",
         ),
     ),
     StepCase(

@@ -24,7 +24,9 @@ PHASES = (
     Phase.OUTCOME, Phase.END,
 )  # fmt: skip
 UNDO_PHASES = (Phase.UNDOING, Phase.UNDO, Phase.OUTCOME, Phase.END)
-REVERSIBLE = ("create_index", "drop_index", "set_autovacuum", "set_role_setting", "replace_policy")
+REVERSIBLE = (
+    "create_index", "create_partitioned_index", "drop_index", "set_autovacuum", "set_role_setting", "replace_policy",
+)  # fmt: skip
 INDEX = CreateIndex.on_columns("public", "orders", ["customer_id"])
 WAIT_LIMIT_S = 60.0
 

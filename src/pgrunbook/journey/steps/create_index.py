@@ -38,9 +38,19 @@ join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 left join pg_catalog.pg_index as i on i.indexrelid = c.oid
 where n.nspname = %(schema)s and c.relname = %(name)s"""
 
+_OTHERS = """/* pgrunbook: create_index others */
+select c.relname::text, pg_catalog.pg_get_indexdef(c.oid)
+from pg_catalog.pg_index as i
+join pg_catalog.pg_class as c on c.oid = i.indexrelid
+join pg_catalog.pg_class as t on t.oid = i.indrelid
+join pg_catalog.pg_namespace as n on n.oid = t.relnamespace
+where n.nspname = %(schema)s and t.relname = %(table)s
+  and i.indisvalid and i.indisready and i.indislive and not c.relispartition
+order by c.relname"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Occupant:
+class Occupant:
     """What carries the index's name now."""
 
     oid: int
@@ -107,7 +117,7 @@ class CreateIndex(Change):
         return "It reads the whole table, takes disk space, and makes each write to the table a little dearer."
 
     def statements(self) -> tuple[str, ...]:
-        built = self._statement("CONCURRENTLY ", dotted(self.schema, self.table))
+        built = self.statement("CONCURRENTLY ", dotted(self.schema, self.table))
         return (built, f"ANALYZE {dotted(self.schema, self.table)}") if self._has_expression else (built,)
 
     def undo_statements(self, before: Before | None = None) -> tuple[str, ...]:
@@ -122,29 +132,29 @@ class CreateIndex(Change):
             )
         if len(self.index.encode("utf-8", "surrogateescape")) > NAME_BYTES:
             raise UsageError(f"the name {quote(self.index)} is longer than {NAME_BYTES} bytes")
-        table_oid, relkind = self._table(conn)
+        table_oid, relkind = self.relation(conn)
         if relkind == "p":
             raise Refused(
                 f"{dotted(self.schema, self.table)} is partitioned; an index on it cannot be built concurrently",
-                hint="Build it on each partition, then create it on the parent, which adopts them.",
+                hint="Use the step create_partitioned_index: it builds each partition's, then one that adopts them.",
             )
         if relkind not in {"r", "m"} or self.schema == "pg_catalog":
             raise Refused(f"{dotted(self.schema, self.table)} is not a table that can be indexed")
-        occupant = self._occupant(conn)
-        if occupant is not None and not self._is_ours(conn, occupant, table_oid):
+        occupant = self.occupant(conn)
+        if occupant is not None and not self.is_ours(conn, occupant, table_oid):
             raise Refused(
                 f"the name {self.object[1]} is taken by something else", hint="Choose another name for the index."
             )
 
     def capture(self, conn: Session) -> Before:
-        occupant = self._occupant(conn)
+        occupant = self.occupant(conn)
         return {"existed": occupant is not None and occupant.is_valid}
 
     def do(self, conn: Session) -> None:
         """Wait for a build of it that is running, clear away an invalid leftover, then build."""
-        table_oid, _ = self._table(conn)
+        table_oid, _ = self.relation(conn)
         self._adopt(conn, table_oid)
-        occupant = self._occupant(conn)
+        occupant = self.occupant(conn)
         if occupant is None or not occupant.is_valid:
             wait_for_holders(conn, table_oid, budget_s=WAIT_BUDGET_S, any_lock=occupant is not None, snapshots=True)
             if occupant is not None:
@@ -155,21 +165,21 @@ class CreateIndex(Change):
 
     def mend(self, conn: Session, before: Before) -> None:
         """Drop an invalid leftover of a build that was cut short."""
-        if before["existed"] or self._occupant(conn) is None:
+        if before["existed"] or self.occupant(conn) is None:
             return
-        table_oid, _ = self._table(conn)
+        table_oid, _ = self.relation(conn)
         self._adopt(conn, table_oid)
-        occupant = self._occupant(conn)
+        occupant = self.occupant(conn)
         if occupant is not None and not occupant.is_valid:
             self._drop_if_ours(conn, occupant, table_oid)
 
     def undo(self, conn: Session, before: Before) -> None:
         """Drop it, unless it is another index by now or something stands on it."""
-        if before["existed"] or self._occupant(conn) is None:
+        if before["existed"] or self.occupant(conn) is None:
             return
-        table_oid, _ = self._table(conn)
+        table_oid, _ = self.relation(conn)
         self._adopt(conn, table_oid)
-        occupant = self._occupant(conn)
+        occupant = self.occupant(conn)
         if occupant is None:
             return
         if occupant.is_needed:
@@ -179,17 +189,17 @@ class CreateIndex(Change):
         self._drop_if_ours(conn, occupant, table_oid)
 
     def done(self, conn: Session, before: Before | None = None) -> bool:
-        occupant = self._occupant(conn)
+        occupant = self.occupant(conn)
         if occupant is None or not occupant.is_valid:
             return False
-        return self._is_ours(conn, occupant, self._table(conn)[0])
+        return self.is_ours(conn, occupant, self.relation(conn)[0])
 
     @property
     def _has_expression(self) -> bool:
         """An index on an expression has statistics only after ANALYZE."""
         return any(key.startswith("(") for key in self.keys)
 
-    def _statement(self, concurrently: str, table: str) -> str:
+    def statement(self, concurrently: str, table: str) -> str:
         keys = ", ".join(self.keys)
         include = f" INCLUDE ({', '.join(self.include)})" if self.include else ""
         where = f" WHERE {self.where}" if self.where is not None else ""
@@ -199,37 +209,51 @@ class CreateIndex(Change):
             f" USING {quote(self.method)} ({keys}){include}{where}"
         )
 
-    def _table(self, conn: Session) -> tuple[int, str]:
+    @property
+    def _place(self) -> dict[str, str]:
+        return {"schema": self.schema, "table": self.table, "name": self.index}
+
+    def relation(self, conn: Session) -> tuple[int, str]:
         row = conn.execute(_TABLE, {"schema": self.schema, "table": self.table}).fetchone()
         if row is None:
             raise Refused(f"the table {dotted(self.schema, self.table)} does not exist")
         return int(row[0]), str(row[1])
 
-    def _occupant(self, conn: Session) -> _Occupant | None:
-        with conn.cursor(row_factory=into(_Occupant)) as cursor:
+    def occupant(self, conn: Session) -> Occupant | None:
+        with conn.cursor(row_factory=into(Occupant)) as cursor:
             return cursor.execute(_OCCUPANT, {"schema": self.schema, "name": self.index}).fetchone()
 
     def _adopt(self, conn: Session, table_oid: int) -> None:
-        occupant = self._occupant(conn)
+        occupant = self.occupant(conn)
         if occupant is not None and not occupant.is_valid:
             adopt_build(conn, table_oid, occupant.oid)
 
-    def _drop_if_ours(self, conn: Session, occupant: _Occupant, table_oid: int) -> None:
-        if not self._is_ours(conn, occupant, table_oid):
+    def _drop_if_ours(self, conn: Session, occupant: Occupant, table_oid: int) -> None:
+        if not self.is_ours(conn, occupant, table_oid):
             raise Refused(f"{self.object[1]} has another definition by now; someone else made it")
         conn.execute(self.undo_statements()[0].encode())
 
-    def _is_ours(self, conn: Session, occupant: _Occupant, table_oid: int) -> bool:
-        """Whether what carries our name is the index that we would build, valid or not."""
+    def is_ours(self, conn: Session, occupant: Occupant, table_oid: int) -> bool:
+        """Whether what carries our name is the index that we would build, valid or not, partitioned or not."""
         if not occupant.is_index or occupant.table_oid != table_oid or occupant.definition is None:
             return False
-        theirs = self._tail(occupant.definition, dotted(self.schema, self.table))
+        theirs = _tail(occupant.definition, self.index, dotted(self.schema, self.table), unique=self.unique)
         return theirs is not None and theirs == self._own_tail(conn)
+
+    def equal_indexes(self, conn: Session) -> tuple[tuple[str, str], ...]:
+        """Name and definition of each valid index of the table that is the same but perhaps for its name.
+
+        Parts of a partitioned index are left out.
+        """
+        own = self._own_tail(conn)
+        named = [(str(name), str(text)) for name, text in conn.execute(_OTHERS, self._place).fetchall()]
+        table = dotted(self.schema, self.table)
+        return tuple((name, text) for name, text in named if _tail(text, name, table, unique=self.unique) == own)
 
     def _own_tail(self, conn: Session) -> str | None:
         try:
             with stand_in(conn, self.schema, self.table) as table:
-                conn.execute(self._statement("", table).encode())
+                conn.execute(self.statement("", table).encode())
                 row = conn.execute(
                     "select pg_catalog.pg_get_indexdef(c.oid), c.relnamespace::pg_catalog.regnamespace::text"
                     " from pg_catalog.pg_class as c"
@@ -241,13 +265,17 @@ class CreateIndex(Change):
         if row is None:
             return None
         places = ("pg_temp", str(row[1]))  # before 15 the schema is printed by its real name
-        tails = (self._tail(str(row[0]), f"{place}.{quote(self.table)}") for place in places)
+        tails = (_tail(str(row[0]), self.index, f"{place}.{quote(self.table)}", unique=self.unique) for place in places)
         return next((tail for tail in tails if tail is not None), None)
 
-    def _tail(self, definition: str, table: str) -> str | None:
-        """What follows the table's name in a printed definition; None when the part before it is another."""
-        head = f"CREATE {'UNIQUE ' if self.unique else ''}INDEX {quote(self.index)} ON {table} "
-        return definition[len(head) :] if definition.startswith(head) else None
+
+def _tail(definition: str, index: str, table: str, *, unique: bool) -> str | None:
+    """What follows the table's name in a printed definition; None when the part before it is another."""
+    for only in ("", "ONLY "):  # so is a partitioned index printed
+        head = f"CREATE {'UNIQUE ' if unique else ''}INDEX {quote(index)} ON {only}{table} "
+        if definition.startswith(head):
+            return definition[len(head) :]
+    return None
 
 
 def index_name(table: str, keys: Sequence[str], *, special: str = "", taken: Collection[str] = ()) -> str:

@@ -10,6 +10,7 @@ from pgrunbook.journey.observe.indexes import INDEX_DEFINITIONS, INDEXES, Index
 from pgrunbook.journey.observe.relations import RELATIONS, Relation
 from pgrunbook.journey.steps import advise
 from pgrunbook.journey.steps.create_index import CreateIndex, index_name
+from pgrunbook.journey.steps.create_partitioned_index import CreatePartitionedIndex
 from pgrunbook.journey.steps.drop_index import DropIndex, concurrently
 from pgrunbook.model import Advice, Lock, dotted, quote
 
@@ -53,13 +54,16 @@ def create_index(tree: TableTree, columns: Sequence[str], taken: Taken) -> Advic
     taken[root.schema].add(step.index)
     if not tree.is_partitioned:
         return advise(step)
-    tail = f"USING btree ({', '.join(step.keys)})"
-    return Advice(
-        title=f"Create partitioned index {step.object[1]}",
-        sql="\n".join(build_on_partitions(tree, step.index, tail, taken)),
-        undo_sql=f"DROP INDEX {step.object[1]};",
-        lock=Lock.SHARE,
-        risk="Each partition is built on its own; the index counts once the last one is attached.",
+    leaves = [leaf for leaf in tree.leaves if leaf.kind == "r"]
+    return advise(
+        CreatePartitionedIndex(
+            schema=root.schema,
+            table=root.name,
+            keys=step.keys,
+            name=step.index,
+            leaf_schemas=tuple(leaf.schema for leaf in leaves),
+            leaf_tables=tuple(leaf.name for leaf in leaves),
+        )
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Final
@@ -29,6 +30,8 @@ FEWEST_CALLS = 3
 QUERY_MAX_CHARS = 1000
 GENERIC_PLAN_SINCE = 16
 NOTHING_TO_UNDO = "-- nothing to undo"
+# A constant with its type before it; the server's grammar takes no parameter there.
+_TYPED = re.compile(r"\b(date|time|timetz|timestamp|timestamptz|interval|json|jsonb|uuid)\s+(\$\d+)\b", re.IGNORECASE)
 BULK_ROWS = 100  # a call that writes so many rows is bulk work …
 BULK_ROW_MS = 1.0  # … and fast enough if a row takes no longer than this
 
@@ -70,6 +73,7 @@ def about(cost: Cost, costs: Costs, seen: Seen, **figures: Value) -> dict[str, V
         "counters_age_s": round(age_s) if age_s is not None and not costs.is_window else None,
         "calls_per_s": round(cost.calls / window_s, 3) if window_s else None,
         "roles": cost.roles,
+        "queryids": tuple(map(str, cost.queryids)) if len(cost.queryids) > 1 else None,
         "query": shown(cost.query),
     }
 
@@ -90,7 +94,8 @@ def look_at_plan(cost: Cost, seen: Seen) -> tuple[Advice, ...]:
         return ()
     if seen.derived(query_texts).tree(cost) is None:
         return ()
-    return (Advice(title="Look at its plan", sql=f"EXPLAIN (GENERIC_PLAN) {cost.query};", undo_sql=NOTHING_TO_UNDO),)
+    query = _TYPED.sub(r"\2::\1", cost.query)
+    return (Advice(title="Look at its plan", sql=f"EXPLAIN (GENERIC_PLAN) {query};", undo_sql=NOTHING_TO_UNDO),)
 
 
 def in_application(title: str, *lines: str, risk: str = "") -> Advice:

@@ -21,6 +21,7 @@ from pgrunbook.pg.trees import names, nodes
 _COMPARED: Final = frozenset(
     {Operation.EQUAL, Operation.RANGE, Operation.PREFIX, Operation.IS_NULL, Operation.NOT_NULL}
 )
+_NARROW: Final = frozenset({Operation.EQUAL, Operation.PREFIX})
 _ORDERED_METHODS: Final = frozenset({"btree", "hash", "brin"})
 # How PostgreSQL resolves an operator between two families: the type further right wins, the other side is cast.
 _NUMBERS: Final = ("int", "numeric", "float")
@@ -44,13 +45,18 @@ _DATE_CALL: Final = re.compile(r"\bdate\(([^()]+)\)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wrapped:
-    """One condition: what stands around the column, and the index that would serve the column itself."""
+    """One condition: what stands around the column, and the index that would serve the column itself.
 
+    `is_narrow` is false where it may keep most rows, and the rows that come out do not tell how many it kept.
+    """
+
+    access: Access
     table: TableFacts
     index: IndexFacts
     column: str
     condition: str
     key: Key | None = None
+    is_narrow: bool = True
 
 
 def wrapped_columns(accesses: Accesses, tree: Tree, facts: Facts) -> Iterator[Wrapped]:
@@ -60,9 +66,9 @@ def wrapped_columns(accesses: Accesses, tree: Tree, facts: Facts) -> Iterator[Wr
     for access in accesses.accesses:
         table = facts.of(access.table_oid)
         for predicate in _conditions(access):
-            found = _in_text(predicate, table)
+            found = _in_text(predicate, access, table)
             if found is None and is_selective:
-                found = _by_join(predicate, table, by_number, facts)
+                found = _by_join(predicate, access, table, by_number, facts)
             if found is not None:
                 yield found
     yield from _by_constant(accesses, tree, facts)
@@ -75,7 +81,7 @@ def _conditions(access: Access) -> Iterator[Predicate]:
             yield from branch
 
 
-def _in_text(predicate: Predicate, table: TableFacts) -> Wrapped | None:
+def _in_text(predicate: Predicate, access: Access, table: TableFacts) -> Wrapped | None:
     """`lower(email) = …`, `created_at::date = …`: an expression that no index holds."""
     key = predicate.key
     if key.is_column or not key.sql or predicate.operation not in _COMPARED:
@@ -86,7 +92,15 @@ def _in_text(predicate: Predicate, table: TableFacts) -> Wrapped | None:
         index = _index_on(column, table)
         if index is not None:
             sign = predicate.operator or predicate.operation.value
-            return Wrapped(table=table, index=index, column=column, condition=f"{key.sql} {sign} …", key=key)
+            return Wrapped(
+                access=access,
+                table=table,
+                index=index,
+                column=column,
+                condition=f"{key.sql} {sign} …",
+                key=key,
+                is_narrow=access.is_result or predicate.operation in _NARROW,
+            )
     return None
 
 
@@ -122,7 +136,9 @@ def _index_on(column: str, table: TableFacts) -> IndexFacts | None:
     return None
 
 
-def _by_join(predicate: Predicate, table: TableFacts, by_number: dict[int, Access], facts: Facts) -> Wrapped | None:
+def _by_join(
+    predicate: Predicate, access: Access, table: TableFacts, by_number: dict[int, Access], facts: Facts
+) -> Wrapped | None:
     """`a.id = b.code` where PostgreSQL must cast this side to the other one's type."""
     other = by_number.get(predicate.joined) if predicate.joined is not None else None
     joined = predicate.joined_key
@@ -135,7 +151,7 @@ def _by_join(predicate: Predicate, table: TableFacts, by_number: dict[int, Acces
     if mine is None or theirs is None or index is None or not is_cast(mine, theirs.base_type_name):
         return None
     condition = f"{column} ({mine.declared_type}) = {theirs.table_name}.{theirs.name} ({theirs.declared_type})"
-    return Wrapped(table=table, index=index, column=column, condition=condition)
+    return Wrapped(access=access, table=table, index=index, column=column, condition=condition)
 
 
 def is_cast(column: Column, other_type: str) -> bool:
@@ -149,7 +165,7 @@ def is_cast(column: Column, other_type: str) -> bool:
 
 def _by_constant(accesses: Accesses, tree: Tree, facts: Facts) -> Iterator[Wrapped]:
     """`id = $1::numeric`: the constant's own cast is of a wider family than the column."""
-    tables = [facts.of(access.table_oid) for access in accesses.accesses]
+    tables = [(access, facts.of(access.table_oid)) for access in accesses.accesses]
     for kind, node in nodes(tree):
         if kind != "a_expr" or (names(node.get("name")) or ("",))[-1] not in _SIGNS:
             continue
@@ -160,8 +176,8 @@ def _by_constant(accesses: Accesses, tree: Tree, facts: Facts) -> Iterator[Wrapp
                 continue
             wanted = (names(cast.get("type_name", {}).get("names")) or ("",))[-1]
             column = (names(reference.get("fields")) or ("",))[-1]
-            for table in tables:
+            for access, table in tables:
                 mine, index = table.table.columns.get(column), _index_on(column, table)
                 if mine is not None and index is not None and is_cast(mine, wanted):
                     condition = f"{column} ({mine.declared_type}) = constant of type {wanted}"
-                    yield Wrapped(table=table, index=index, column=column, condition=condition)
+                    yield Wrapped(access=access, table=table, index=index, column=column, condition=condition)

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from pgrunbook.journey.observe.statements import STATEMENTS, STATEMENTS_INFO, Statement, StatementsInfo
 from pgrunbook.journey.workload.demand import is_application
@@ -28,11 +28,13 @@ _NAME = "pg_stat_statements"
 class Cost:
     """One statement, all roles together.  `square_ms` is the sum of squared differences from the mean time.
 
+    A driver that sends a number as smallint, integer or bigint, as its value asks, makes several entries of one text:
+    they are one statement here.  `queryids` holds all of them, dearest first, and `queryid` is the first.
     `is_whole` is false where it counted before the period began, so that `min_ms` and `max_ms` may be older than it.
     `counted_since` is when its counters began, as far as the server says (17 and up).
     """
 
-    queryid: int
+    queryids: tuple[int, ...]
     query: str
     roles: tuple[str, ...]
     is_toplevel: bool
@@ -52,6 +54,11 @@ class Cost:
     wal_bytes: int
     is_whole: bool = True
     counted_since: datetime | None = None
+
+    @property
+    def queryid(self) -> int:
+        """The entry's id; of several, the dearest one's."""
+        return self.queryids[0]
 
     @property
     def object(self) -> str:
@@ -311,7 +318,7 @@ def _squares_between(before: Statement, after: Statement, calls: int, exec_ms: f
 def _whole(row: Statement) -> Cost:
     """All that an entry counts."""
     return Cost(
-        queryid=row.queryid,
+        queryids=(row.queryid,),
         query=row.query,
         roles=(row.role,) if row.role is not None else (),
         is_toplevel=row.toplevel,
@@ -335,13 +342,21 @@ def _whole(row: Statement) -> Cost:
 
 def _merged(costs: Iterable[Cost]) -> tuple[Cost, ...]:
     """One statement of several roles as one, dearest first; what clients send and what functions do stay apart."""
-    groups: dict[tuple[int, bool], Cost] = {}
+    of_id: dict[tuple[int, bool], Cost] = {}
     for cost in costs:
-        if cost.calls <= 0:
-            continue
-        key = (cost.queryid, cost.is_toplevel)
-        groups[key] = _together(groups[key], cost) if key in groups else cost
-    return tuple(sorted(groups.values(), key=lambda cost: (-cost.exec_ms, cost.queryid)))
+        if cost.calls > 0:
+            _add(of_id, (cost.queryid, cost.is_toplevel), cost)
+    of_text: dict[tuple[str, bool], Cost] = {}
+    for cost in sorted(of_id.values(), key=lambda cost: (-cost.exec_ms, cost.queryid)):
+        _add(of_text, (cost.query, cost.is_toplevel), cost)
+    return tuple(sorted(of_text.values(), key=lambda cost: (-cost.exec_ms, cost.queryid)))
+
+
+_Group = TypeVar("_Group")
+
+
+def _add(groups: dict[_Group, Cost], key: _Group, cost: Cost) -> None:
+    groups[key] = _together(groups[key], cost) if key in groups else cost
 
 
 def _together(a: Cost, b: Cost) -> Cost:
@@ -349,6 +364,7 @@ def _together(a: Cost, b: Cost) -> Cost:
     apart_ms = b.mean_ms - a.mean_ms
     return replace(
         a,
+        queryids=tuple(dict.fromkeys((*a.queryids, *b.queryids))),
         roles=tuple(sorted({*a.roles, *b.roles})),
         calls=a.calls + b.calls,
         exec_ms=a.exec_ms + b.exec_ms,
@@ -367,8 +383,3 @@ def _together(a: Cost, b: Cost) -> Cost:
         is_whole=a.is_whole and b.is_whole,
         counted_since=min(starts) if starts else None,
     )
-
-
-def by_queryid(costs: Iterable[Cost]) -> Mapping[int, Cost]:
-    """What clients sent, by queryid."""
-    return {cost.queryid: cost for cost in costs if cost.is_toplevel}

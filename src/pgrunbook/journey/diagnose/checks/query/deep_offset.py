@@ -119,15 +119,17 @@ def _index_in_order(access: Access, table: TableFacts) -> IndexFacts | None:
 
 
 def _rows_per_block(index: IndexFacts, access: Access, table: TableFacts) -> float:
-    """Rows that one block of such a scan gives: as they lie in the table where the index follows it, else one."""
+    """Rows that one block of such a scan gives: as they lie in the table where the index follows it, else one.
+
+    Without statistics only a primary key is taken to follow the table.
+    """
     used = access.columns_used
     if used is not None and used <= set(index.index.columns) and index.index.pages > 0:
         return max(1.0, table.rows / index.index.pages)
     first = access.order[0].key
     known = table.statistics.get(first.columns[0]) if first.is_column else None
-    if known is None:
-        return UNKNOWN_ROWS_PER_BLOCK if not table.pages else 1.0
-    if abs(known.correlation or 0.0) < CORRELATED:
+    follows = abs(known.correlation or 0.0) >= CORRELATED if known is not None else first.columns == table.primary_key
+    if not follows:
         return 1.0
     return max(1.0, table.rows / (table.pages + index.index.pages)) if table.pages else UNKNOWN_ROWS_PER_BLOCK
 

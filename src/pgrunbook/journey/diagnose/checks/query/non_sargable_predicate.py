@@ -38,7 +38,6 @@ from pgrunbook.journey.diagnose.wrapped_columns import Wrapped, wrapped_columns
 from pgrunbook.journey.steps import advise
 from pgrunbook.journey.steps.create_index import CreateIndex, index_name
 from pgrunbook.journey.workload.costs import BLOCK_BYTES, Cost
-from pgrunbook.journey.workload.facts import TableFacts
 from pgrunbook.model import Advice, Blind, Finding, Kind, Severity, Verdict
 
 UNKNOWN_ROWS_PER_BLOCK = 100.0
@@ -69,7 +68,7 @@ def judge(seen: Seen, limits: Limits) -> Iterator[Verdict]:
         tree, accesses = texts.tree(cost), texts.accesses(cost)
         if tree is None or accesses is None:
             continue
-        found = [w for w in wrapped_columns(accesses, tree, texts.facts) if _matters(cost, w.table, limits)]
+        found = [w for w in wrapped_columns(accesses, tree, texts.facts) if _matters(cost, w, limits)]
         locked = next((w for w in found if w.table.table.oid in texts.facts.locked), None)
         if locked is not None:
             yield Blind(
@@ -82,10 +81,15 @@ def judge(seen: Seen, limits: Limits) -> Iterator[Verdict]:
     yield from unreadable(seen, read)
 
 
-def _matters(cost: Cost, table: TableFacts, limits: Limits) -> bool:
-    if table.rows < limits.rows or cost.rows_per_call > limits.returned_ratio * table.rows:
+def _matters(cost: Cost, wrapped: Wrapped, limits: Limits) -> bool:
+    table, used = wrapped.table, wrapped.access.columns_used
+    if not wrapped.is_narrow or table.rows < limits.rows or cost.rows_per_call > limits.returned_ratio * table.rows:
         return False
-    whole = [index.index.pages for index in table.indexes if index.index.pages > 0 and not index.is_partial]
+    whole = [
+        index.index.pages
+        for index in table.indexes
+        if used is not None and used <= set(index.index.columns) and index.index.pages > 0 and not index.is_partial
+    ]
     pages = min([table.scan_pages, *whole]) if table.scan_pages else table.rows / UNKNOWN_ROWS_PER_BLOCK
     return cost.blocks_per_call >= limits.read_ratio * pages
 

@@ -81,13 +81,13 @@ def judge(seen: Seen, limits: Limits) -> Iterator[Verdict]:
         cost
         for cost in costs.toplevel
         if cost.rows_per_call <= limits.rows
-        and (cost.calls >= often_enough(costs, limits.calls) or cost.queryid in repeats)
+        and (cost.calls >= often_enough(costs, limits.calls) or _repeat(cost, repeats) is not None)
     ]
     for cost in often:
         look_up = _look_up(cost, seen)
         if look_up is None:
             continue
-        seen_at = repeats.get(cost.queryid)
+        seen_at = _repeat(cost, repeats)
         if seen_at is not None and seen_at.starts >= limits.repeats:
             yield _finding(look_up, seen, seen_at=seen_at, parent=_parent(look_up, seen, limits))
         elif cost.calls >= often_enough(costs, limits.calls):
@@ -107,6 +107,12 @@ def _repeats(seen: Seen) -> Mapping[int, Repeat]:
         if held is None or row.starts > held.starts:
             found[row.queryid] = row
     return found
+
+
+def _repeat(cost: Cost, repeats: Mapping[int, Repeat]) -> Repeat | None:
+    """The most repeats of any of a statement's entries."""
+    found = [repeats[queryid] for queryid in cost.queryids if queryid in repeats]
+    return max(found, key=lambda repeat: repeat.starts, default=None)
 
 
 def _look_up(cost: Cost, seen: Seen) -> _LookUp | None:

@@ -15,7 +15,7 @@ from tests.fix.server import FreshDatabase
 from tests.fix.step_cases import CASES, StepCase, prepare, world
 
 from pgrunbook.errors import Refused, UsageError
-from pgrunbook.journey.act import KeepAll, apply, in_order, undo, watching
+from pgrunbook.journey.act import KeepAll, apply, executor, in_order, undo, watching
 from pgrunbook.journey.steps import Step, holders, spec_of
 from pgrunbook.journey.steps.analyze import Analyze
 from pgrunbook.journey.steps.create_index import CreateIndex
@@ -24,6 +24,7 @@ from pgrunbook.journey.steps.replace_policy import ReplacePolicy
 from pgrunbook.journey.steps.runner import Patience
 from pgrunbook.journey.steps.set_autovacuum import SetAutovacuum
 from pgrunbook.journey.steps.set_role_setting import SetRoleSetting
+from pgrunbook.journey.steps.vacuum import Vacuum
 from pgrunbook.lab import Cluster, Pgbouncer
 from pgrunbook.model import StepSpec
 from pgrunbook.model.plan import Phase, PlannedStep, Progress, RunOutcome, StepState, TargetPrint
@@ -246,10 +247,42 @@ def test_limits_of_the_role_do_not_cut_maintenance_short(orders: FreshDatabase, 
 def test_a_role_that_does_not_own_the_table_is_refused(orders: FreshDatabase, tmp_path: Path) -> None:
     orders.role("guest")
     before = world(orders)
-    steps = planned(INDEX, Analyze(schema="public", table="orders"))
+    steps = planned(INDEX, Analyze(schema="public", table="orders"), Vacuum(schema="public", table="orders"))
     outcome = apply(steps, orders.dsn_as("guest"), journal=Journal(tmp_path))
-    assert states(outcome) == [StepState.REFUSED, StepState.REFUSED]
+    assert states(outcome) == [StepState.REFUSED] * 3
     assert world(orders) == before
+
+
+@pytest.mark.pg(">= 14")
+def test_whoever_may_maintain_a_table_is_let(pg: FreshDatabase, tmp_path: Path) -> None:
+    prepare(pg, CASES[0])
+    owner = pg.role("owner")
+    pg.execute(f"alter table orders owner to {owner}")
+    allowed = [owner]
+    if pg.major >= 17:
+        allowed += [pg.role("granted"), pg.role("maintainer", member_of="pg_maintain")]
+        pg.execute("grant maintain on orders to granted")
+    for role in allowed:
+        steps = planned(Analyze(schema="public", table="orders"), Vacuum(schema="public", table="orders"))
+        outcome = apply(steps, pg.dsn_as(role), journal=Journal(tmp_path / role))
+        assert states(outcome) == [StepState.KEPT] * 2, role
+
+
+def test_a_backend_of_ours_that_idles_for_a_dead_client_is_ended(orders: FreshDatabase, tmp_path: Path) -> None:
+    orphan = orders.connect()
+    orphan.execute("select pg_advisory_lock(%s::bigint)", (executor.KEY,))
+    row = orphan.execute("select backend_start::text from pg_stat_activity where pid = pg_backend_pid()").fetchone()
+    with Journal(tmp_path) as journal:
+        target = {"system_identifier": None, "database": orders.name, "user": "postgres", "timeline": None}
+        journal.append(
+            "run_started", run="dead", kind="apply", target=target, tool="0", backend_pid=orphan.info.backend_pid,
+            backend_start=row[0] if row else "",
+        )  # fmt: skip
+    with pytest.raises(Refused, match="another executor"):
+        apply(planned(INDEX), orders.dsn, journal=Journal(tmp_path / "a journal that does not know it"))
+    assert states(applied(orders, tmp_path, INDEX)) == [StepState.KEPT]
+    with pytest.raises(psycopg.OperationalError):
+        orphan.execute("select 1")
 
 
 # --- others have to bear little --------------------------------------------------------------------------------------

@@ -31,6 +31,14 @@ where l.locktype = 'advisory' and l.granted and l.objsubid = 1
   and l.database = (select d.oid from pg_catalog.pg_database as d where d.datname = pg_catalog.current_database())
   and (l.classid::int8 << 32 | l.objid::int8) = %(key)s"""
 
+# A backend of ours whose client is gone without a word, and that has nothing left to do.
+_END_IDLE = """/* pgrunbook: executor */
+with orphan as materialized (
+  select a.pid from pg_catalog.pg_stat_activity as a
+  where a.pid = %(pid)s and a.backend_start = %(backend_start)s::timestamptz and a.state like 'idle%%'
+)
+select pg_catalog.pg_terminate_backend(o.pid) from orphan as o"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
@@ -72,15 +80,15 @@ class Executor:
         orphans = {(run.backend_pid, run.backend_start) for run in history.runs if run.ended_at is None}
         while not self._try_lock():
             holder = self._holder()
-            if holder is None:
+            if holder is None:  # it has just gone
+                time.sleep(POLL_S)
                 continue
             if (holder.pid, holder.backend_start) not in orphans:
                 raise Refused(
                     f"another executor is at work in this database: backend {holder.pid} ({holder.application})",
                     hint="Wait until it has finished.",
                 )
-            if holder.state == "idle":  # its client is gone without a word, and it has nothing left to do
-                self.conn.execute("select pg_catalog.pg_terminate_backend(%(pid)s)", {"pid": holder.pid})
+            self.conn.execute(_END_IDLE, {"pid": holder.pid, "backend_start": holder.backend_start})
             tell(f"waiting for backend {holder.pid}, which goes on for a client that died")
             time.sleep(POLL_S)
 

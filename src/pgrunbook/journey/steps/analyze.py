@@ -13,8 +13,15 @@ from pgrunbook.pg.connect import Session
 
 NEWS_WAIT_S = 5.0  # before 15 the statistics travel by way of a collector
 
-_SEEN = """/* pgrunbook: analyze */
-select c.relkind::text, s.last_analyze::text, pg_catalog.clock_timestamp()::text
+# What the server itself asks before it warns and skips the table.
+MAY_MAINTAIN = """pg_catalog.pg_has_role(c.relowner, 'usage')
+         or exists (select from pg_catalog.pg_database as d where d.datname = pg_catalog.current_database()
+                    and pg_catalog.pg_has_role(d.datdba, 'usage'))
+         or case when pg_catalog.current_setting('server_version_num')::int4 >= 170000
+                 then pg_catalog.has_table_privilege(c.oid, 'maintain') end"""
+
+_SEEN = f"""/* pgrunbook: analyze */
+select c.relkind::text, s.last_analyze::text, {MAY_MAINTAIN}
 from pg_catalog.pg_class as c
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 left join pg_catalog.pg_stat_all_tables as s on s.relid = c.oid
@@ -57,11 +64,11 @@ class Analyze(Irreversible):
         return (f"ANALYZE {self.object[1]}",)
 
     def precheck(self, conn: Session, server: Server) -> None:
-        self._row(conn)
+        if not self._row(conn)[1]:
+            raise may_not_maintain(self.object[1])
 
     def capture(self, conn: Session) -> Before:
-        _, last, _ = self._row(conn)
-        return {"last_analyze": last}
+        return {"last_analyze": self._row(conn)[0]}
 
     def do(self, conn: Session) -> None:
         conn.execute(self.statements()[0].encode())
@@ -72,17 +79,23 @@ class Analyze(Irreversible):
             return False
         deadline = time.monotonic() + NEWS_WAIT_S
         while True:
-            if self._row(conn)[1] != before["last_analyze"]:
+            if self._row(conn)[0] != before["last_analyze"]:
                 return True
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.1)
 
-    def _row(self, conn: Session) -> tuple[str, str | None, str]:
+    def _row(self, conn: Session) -> tuple[str | None, bool]:
+        """When it was last analyzed by hand, and whether we may."""
         row = conn.execute(_SEEN, {"schema": self.schema, "table": self.table}).fetchone()
         if row is None or row[0] not in {"r", "m", "p"}:
             raise Refused(f"there is no table {self.object[1]}")
-        return str(row[0]), row[1], str(row[2])
+        return row[1], bool(row[2])
+
+
+def may_not_maintain(table: str) -> Refused:
+    """The server would only warn, and report success."""
+    return Refused(f"not allowed to maintain {table}", hint="Use its owner, or from 17 on: GRANT MAINTAIN.")
 
 
 STEP = Analyze

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pgrunbook.errors import Refused
+from pgrunbook.journey.steps.analyze import MAY_MAINTAIN, may_not_maintain
 from pgrunbook.journey.steps.step import Before, Irreversible, Stage
 from pgrunbook.model import Kind, Lock, Server, dotted
 from pgrunbook.pg.connect import Session
 
 NEWS_WAIT_S = 5.0  # before 15 the statistics travel by way of a collector
 
-_SEEN = """/* pgrunbook: vacuum */
-select c.relkind::text, s.last_vacuum::text, coalesce(s.n_dead_tup, 0)::int8
+_SEEN = f"""/* pgrunbook: vacuum */
+select c.relkind::text, s.last_vacuum::text, coalesce(s.n_dead_tup, 0)::int8, {MAY_MAINTAIN}
 from pg_catalog.pg_class as c
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 left join pg_catalog.pg_stat_all_tables as s on s.relid = c.oid
@@ -71,10 +72,11 @@ class Vacuum(Irreversible):
         return (f"VACUUM ({options}) {self.object[1]}",)
 
     def precheck(self, conn: Session, server: Server) -> None:
-        self._row(conn)
+        if not self._row(conn)[2]:
+            raise may_not_maintain(self.object[1])
 
     def capture(self, conn: Session) -> Before:
-        last, dead_rows = self._row(conn)
+        last, dead_rows, _ = self._row(conn)
         return {"last_vacuum": last, "dead_rows": dead_rows}
 
     def do(self, conn: Session) -> None:
@@ -86,25 +88,25 @@ class Vacuum(Irreversible):
             return False
         deadline = time.monotonic() + NEWS_WAIT_S
         while True:
-            last, _ = self._row(conn)
+            last, _, _ = self._row(conn)
             if last is not None and last != before["last_vacuum"]:
                 return True
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.1)
 
-    def _row(self, conn: Session) -> tuple[str | None, int]:
-        """When it was last vacuumed by hand, and its dead rows; of a partitioned table, its oldest leaf."""
+    def _row(self, conn: Session) -> tuple[str | None, int, bool]:
+        """Last vacuum by hand (of a partitioned table: its oldest leaf), dead rows, and whether we may vacuum it."""
         names = {"schema": self.schema, "table": self.table}
         row = conn.execute(_SEEN, names).fetchone()
         if row is None or row[0] not in {"r", "m", "p"}:
             raise Refused(f"there is no table {self.object[1]}")
         if row[0] != "p":
-            return row[1], int(row[2])
+            return row[1], int(row[2]), bool(row[3])
         leaves = conn.execute(_LEAVES, names).fetchone()
         if leaves is None or leaves[1]:
-            return None, int(leaves[2]) if leaves else 0
-        return str(leaves[0]), int(leaves[2])
+            return None, int(leaves[2]) if leaves else 0, bool(row[3])
+        return str(leaves[0]), int(leaves[2]), bool(row[3])
 
 
 STEP = Vacuum

@@ -3,11 +3,12 @@
 Asks:    does the command do nothing (`/bin/true`, `:`, `exit 0`), swallow its failures (`… || true`), or name neither
          the file (%p) nor its name (%f)?  Is archive_mode on without a command, or a command set with archive_mode off?
          Is nothing archived although WAL moves on?
-Unit:    segments_behind: full segments written since the last archived one.
-Source:  pg_stat_archiver, pg_settings.
+Unit:    waiting is counted in WAL segments.
+Source:  pg_stat_archiver, pg_settings, pg_ls_archive_statusdir.
+Blind:   without pg_monitor to whether WAL waits.
 Says:    The archive cannot be trusted, for {why}.  archive_command is {command}.  archive_mode is {mode}.
          The last segment was archived {last_archived_age_s} ago.
-         Since then {segments_behind} segments were filled.
+         {waiting} segments wait, the first for {oldest_age_s}.
          Only a backup that was restored proves an archive.
 Section: Backup and Recovery
 Leads:   archive for real, or switch archive_mode off
@@ -22,11 +23,11 @@ from dataclasses import dataclass
 from pgrunbook.journey.diagnose import mending
 from pgrunbook.journey.diagnose.check import Check
 from pgrunbook.journey.diagnose.seen import Seen
-from pgrunbook.journey.observe.archiver import ARCHIVER, Archiver
+from pgrunbook.journey.observe.archiver import ARCHIVE_QUEUE, ARCHIVER, ArchiveQueue, Archiver
 from pgrunbook.journey.observe.settings import SETTINGS, by_name
 from pgrunbook.model import Advice, Finding, Kind, Severity, Verdict
 
-_NOTHING = re.compile(r"((/usr)?/bin/)?true\b(?!\s*(&&|;|\|))|:(?!\s*(&&|;|\|))(\s|\Z)|exit\s+0\Z|rem\b", re.IGNORECASE)
+_NOTHING = re.compile(r"(((/usr)?/bin/)?true|:|exit\s+0|rem)(?=\s|\Z)(?!\s*(&&|;|\|))", re.IGNORECASE)
 _SWALLOWED = re.compile(r"(\|\||;)\s*(((/usr)?/bin/)?true|:|exit\s+0)\s*\Z")
 _COMMENT = re.compile(r"(\A|\s)#.*\Z")
 
@@ -45,8 +46,11 @@ class Limits:
 def judge(seen: Seen, limits: Limits) -> Iterator[Verdict]:
     """At most one finding: the first reason is enough.  What fails is another check's."""
     (archiver,) = seen.rows(ARCHIVER)
-    why = _why(archiver, limits)
+    queue = next(iter(seen.rows_or_none(ARCHIVE_QUEUE) or ()), None)
+    why = _why(archiver) or (_stuck(queue, limits) if archiver.is_at_work and not archiver.last_try_failed else None)
     if why is None:
+        if archiver.is_at_work:
+            seen.rows(ARCHIVE_QUEUE)  # NotRead: whether WAL waits is not known
         return
     age_s = archiver.last_archived_age_s
     yield Finding(
@@ -59,13 +63,14 @@ def judge(seen: Seen, limits: Limits) -> Iterator[Verdict]:
             "command": archiver.command or archiver.library or None,
             "last_archived_wal": archiver.last_archived_wal,
             "last_archived_age_s": round(age_s, 1) if age_s is not None and archiver.is_at_work else None,
-            "segments_behind": archiver.segments_behind if archiver.is_at_work else None,
+            "waiting": queue.waiting if queue and archiver.is_at_work else None,
+            "oldest_age_s": round(queue.oldest_age_s, 1) if queue and queue.oldest_age_s is not None else None,
         },
         advice=_advice(seen, archiver),
     )
 
 
-def _why(archiver: Archiver, limits: Limits) -> str | None:
+def _why(archiver: Archiver) -> str | None:
     command, library = (archiver.command or "").strip(), (archiver.library or "").strip()
     does_nothing = None if library or not command else _does_nothing(command)
     if not archiver.is_at_work:
@@ -75,13 +80,13 @@ def _why(archiver: Archiver, limits: Limits) -> str | None:
         return (
             "archive_mode is on, but neither archive_command nor archive_library says how (all WAL is kept meanwhile)"
         )
-    if does_nothing is not None:
-        return does_nothing
-    behind, age_s = archiver.segments_behind, archiver.last_archived_age_s
-    if behind is None or age_s is None or archiver.last_try_failed:
+    return does_nothing
+
+
+def _stuck(queue: ArchiveQueue | None, limits: Limits) -> str | None:
+    if queue is None or queue.waiting < limits.segments or (queue.oldest_age_s or 0.0) < limits.age_s:
         return None
-    is_stuck = behind >= limits.segments and age_s >= limits.age_s
-    return "WAL moves on and nothing is archived (the command hangs, or no archiver runs)" if is_stuck else None
+    return "WAL moves on and nothing is archived (the command hangs, or no archiver runs)"
 
 
 def _does_nothing(command: str) -> str | None:
@@ -112,4 +117,4 @@ def _advice(seen: Seen, archiver: Archiver) -> tuple[Advice, ...]:
     )
 
 
-CHECK = Check(needs=(ARCHIVER, SETTINGS), judge=judge, limits=Limits())
+CHECK = Check(needs=(ARCHIVER, SETTINGS), likes=(ARCHIVE_QUEUE,), judge=judge, limits=Limits())

@@ -2,27 +2,27 @@
 
 Asks:    which slots have no reader, and what do they hold back?
 Unit:    retained_bytes of WAL between the slot and now; ages of its xmins in transactions.
-Source:  pg_replication_slots (inactive_since from 17); growth over the window between two readings, else (from 17) since
-         the slot rests; room on the disk from [expect] wal_disk_free_bytes in pgrunbook.toml.
+Source:  pg_replication_slots (inactive_since from 17); growth over the window between two readings, else (from 17)
+         since the slot rests; room on the disk from [expect] wal_disk_free_bytes in pgrunbook.toml.
 Says:    Nobody reads from slot {object}.  It has been so for {inactive_s}.  It keeps {retained_bytes} of WAL.
          That grows by {growth_bytes_per_s}.  It is lost after another {safe_wal_bytes}.
          At this pace that is in {time_to_lost_s}.  At this pace the disk of pg_wal is full in {time_to_full_s}.
          It keeps VACUUM from removing rows that died in the last {held_transactions} transactions.
 Section: Read Replica Implementation
-Leads:   drop_slot
+Leads:   drop_slot, or let its reader in again where blocked_output_plugin keeps it out
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from pgrunbook.journey.diagnose import mending
+from pgrunbook.journey.diagnose import mending, output_plugins
 from pgrunbook.journey.diagnose.check import Check
 from pgrunbook.journey.diagnose.seen import Seen
 from pgrunbook.journey.observe.replication_slots import REPLICATION_SLOTS, ReplicationSlot
-from pgrunbook.model import Finding, Kind, Severity, Verdict, dotted
-
+from pgrunbook.journey.observe.settings import SETTINGS
+from pgrunbook.model import Advice, Finding, Kind, Severity, Verdict, dotted
 
 MEAN_MIN_S = 600.0  # of rest, before its mean growth says anything
 
@@ -44,11 +44,21 @@ class Limits:
 
 def judge(seen: Seen, limits: Limits) -> Iterator[Verdict]:
     """One finding a slot.  Lost slots are another check's; a standby's copies of its primary's are meant to rest."""
-    growth = _growth_bytes_per_s(seen)
+    growth, free_bytes = _growth_bytes_per_s(seen), seen.expectations.get("wal_disk_free_bytes")
+    allowances = _allowances(seen)
     for slot in seen.rows(REPLICATION_SLOTS):
         if not (slot.is_active or slot.is_temporary or slot.is_lost or slot.is_synced):
-            free_bytes = seen.expectations.get("wal_disk_free_bytes")
-            yield _finding(slot, growth.get(slot.name, _mean_growth(slot)), free_bytes, limits)
+            finding = _finding(slot, growth.get(slot.name, _mean_growth(slot)), free_bytes, limits)
+            yield replace(finding, advice=allowances.get(slot.name, finding.advice))
+
+
+def _allowances(seen: Seen) -> dict[str, tuple[Advice, ...]]:
+    """What to do instead for slots that nobody reads because the server forbids it."""
+    if seen.rows_or_none(SETTINGS) is None:
+        return {}
+    return {
+        slot.name: (output_plugins.allow(setting, str(slot.plugin)),) for slot, setting in output_plugins.blocked(seen)
+    }
 
 
 def _mean_growth(slot: ReplicationSlot) -> float | None:
@@ -104,4 +114,4 @@ def _finding(slot: ReplicationSlot, growth: float | None, free_bytes: int | None
     )
 
 
-CHECK = Check(needs=(REPLICATION_SLOTS,), judge=judge, limits=Limits())
+CHECK = Check(needs=(REPLICATION_SLOTS,), likes=(SETTINGS,), judge=judge, limits=Limits())

@@ -255,6 +255,22 @@ def test_what_a_reindex_left_behind_is_dropped_not_finished(pg: FreshDatabase) -
     assert ask(pg.dsn, "invalid_index").ok == ("invalid_index",)
 
 
+def test_what_a_reindex_left_on_the_toast_table_is_dropped_too(pg: FreshDatabase) -> None:
+    orders(pg)
+    with pg.connect(autocommit=False) as holder:
+        holder.execute("insert into customers values (1000, 'open')")
+        with pg.connect(options="-c statement_timeout=500ms") as conn, pytest.raises(psycopg.errors.QueryCanceled):
+            conn.execute("reindex table concurrently customers")
+        holder.rollback()
+    answer = ask(pg.dsn, "invalid_index")
+    toast, own = (found.object for found in answer.findings)
+    assert toast.startswith("pg_toast.pg_toast_")
+    assert own == "public.customers_pkey_ccnew"
+    for found in answer.findings:
+        mend(pg, found)
+    assert ask(pg.dsn, "invalid_index").ok == ("invalid_index",)
+
+
 def test_an_index_that_is_being_built_is_no_fault(pg: FreshDatabase) -> None:
     orders(pg)
     with pg.connect(autocommit=False) as holder:

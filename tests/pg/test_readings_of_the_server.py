@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import types
-import typing
 from datetime import datetime
 from typing import Any
 
 import psycopg
 import pytest
+from tests.fix.readings import check_types
 from tests.fix.server import FreshDatabase
 
 from pgrunbook.journey.observe import observe
@@ -43,23 +41,6 @@ QUESTIONS: tuple[Question[Any], ...] = (
     TOAST,
     MEASURED_BLOAT,
 )
-
-
-def fits(value: Any, hint: Any) -> bool:
-    origin = typing.get_origin(hint)
-    if origin in {types.UnionType, typing.Union}:
-        return any(fits(value, part) for part in typing.get_args(hint))
-    if origin is tuple:
-        return isinstance(value, tuple) and all(fits(item, typing.get_args(hint)[0]) for item in value)
-    return type(value) is hint
-
-
-def check_types(question: Question[Any], rows: tuple[Any, ...]) -> None:
-    hints = typing.get_type_hints(question.row)
-    for row in rows:
-        for field in dataclasses.fields(row):
-            value = getattr(row, field.name)
-            assert fits(value, hints[field.name]), f"{question.name}.{field.name}: {value!r} is no {hints[field.name]}"
 
 
 def test_rows_have_the_types_that_they_say(pg: FreshDatabase) -> None:

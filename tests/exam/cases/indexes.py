@@ -70,8 +70,10 @@ def cut_short_reindex(db: FreshDatabase) -> Iterator[None]:
 
 
 SLOW = (
-    "create function slow(int) returns int language plpgsql immutable set search_path = ''"
-    " as 'begin perform pg_catalog.pg_sleep(0.05); return $1; end'",
+    (
+        "create function slow(int) returns int language plpgsql immutable set search_path = ''"
+        " as 'begin perform pg_catalog.pg_sleep(0.05); return $1; end'"
+    ),
 )
 
 

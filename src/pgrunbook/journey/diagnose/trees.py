@@ -47,7 +47,6 @@ class IndexTree:
     root: Index
     members: tuple[Index, ...]
     size_bytes: int
-    rows: float
     scans: int | None
     last_scan_at: datetime | None
     blocks_touched: int
@@ -109,7 +108,6 @@ def index_trees(seen: Seen) -> Mapping[int, IndexTree]:
             root=indexes[root_oid],
             members=tuple(members),
             size_bytes=sum(index.size_bytes for index in members),
-            rows=sum(max(index.estimated_rows, 0.0) for index in members if index.table_kind != "p"),
             scans=sum(row.scans for row in used) if used else None,
             last_scan_at=max((row.last_scan_at for row in used if row.last_scan_at is not None), default=None),
             blocks_touched=sum(row.blocks_touched for row in used),

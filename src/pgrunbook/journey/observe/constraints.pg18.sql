@@ -27,8 +27,7 @@ select
   coalesce(other.types, '{}')::text[] as referenced_types,
   coalesce(other.base_types, '{}')::text[] as referenced_base_types,
   x.confupdtype::text as on_update,
-  x.confdeltype::text as on_delete,
-  x.confmatchtype::text as match_type
+  x.confdeltype::text as on_delete
 from pg_catalog.pg_constraint as x
 join pg_catalog.pg_namespace as n on n.oid = x.connamespace
 left join pg_catalog.pg_class as t on t.oid = x.conrelid

@@ -45,7 +45,6 @@ class Constraint:
     referenced_base_types: tuple[str, ...]
     on_update: str
     on_delete: str
-    match_type: str
 
     @property
     def qualified(self) -> str:

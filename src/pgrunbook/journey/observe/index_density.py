@@ -13,7 +13,7 @@ from pgrunbook.model import Question
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexDensity:
-    """What pgstatindex saw of one B-tree of at least 512 kB.  `empty_pages` may be used again, but only by this index."""
+    """What pgstatindex saw of one B-tree of at least 512 kB.  Only this index can use its `empty_pages` again."""
 
     oid: int
     size_bytes: int

@@ -76,6 +76,6 @@ left join (
   where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
     and d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass and d.deptype = 'e'
 ) as e on e.objid = i.indrelid
-where n.nspname <> all (%(ignored_schemas)s)
+where (n.nspname <> all (%(ignored_schemas)s) or n.nspname = 'pg_toast' and not i.indisvalid)
   and n.nspname not like 'pg\_temp\_%%' and n.nspname not like 'pg\_toast\_temp\_%%'
 order by n.nspname, t.relname, c.relname

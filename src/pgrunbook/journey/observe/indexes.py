@@ -15,7 +15,8 @@ class Index:
 
     `ordering` is pg_index.indoption: bit 1 descending, bit 2 nulls first.  INCLUDE columns follow the `key_count` keys.
     `expression_tree` and `predicate_tree` are node texts without locations and other traces of how they were typed:
-    equal trees are equal expressions.  `nulls_not_distinct` is known from 15 on.
+    equal trees are equal expressions.  Of TOAST tables (`table_kind` t) only the invalid ones are here, which
+    REINDEX CONCURRENTLY may leave.  `nulls_not_distinct` is known from 15 on.
     """
 
     oid: int

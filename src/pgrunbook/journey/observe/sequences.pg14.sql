@@ -4,7 +4,6 @@ select
   n.nspname::text as schema,
   c.relname::text as name,
   pg_catalog.format_type(s.seqtypid, null) as type_name,
-  s.seqstart::int8 as start_value,
   s.seqmin::int8 as min_value,
   s.seqmax::int8 as max_value,
   s.seqincrement::int8 as increment,

@@ -20,7 +20,6 @@ class Sequence:
     schema: str
     name: str
     type_name: str
-    start_value: int
     min_value: int
     max_value: int
     increment: int

@@ -12,8 +12,7 @@ select
   g.tgisinternal as is_internal,
   coalesce(g.tgparentid, 0)::int8 as parent_oid,
   x.conname::text as constraint_name,
-  x.contype::text as constraint_kind,
-  g.tgtype::int4 as type_bits
+  x.contype::text as constraint_kind
 from pg_catalog.pg_trigger as g
 join pg_catalog.pg_class as t on t.oid = g.tgrelid
 join pg_catalog.pg_namespace as n on n.oid = t.relnamespace

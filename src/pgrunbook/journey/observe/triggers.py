@@ -29,7 +29,6 @@ class Trigger:
     parent_oid: int
     constraint_name: str | None
     constraint_kind: str | None
-    type_bits: int
 
     @property
     def qualified(self) -> str:

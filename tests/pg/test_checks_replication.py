@@ -216,6 +216,7 @@ def test_a_cascade_is_judged_link_by_link(pg: FreshDatabase) -> None:
 @OLD_AND_NEW
 def test_a_replica_that_does_not_answer_is_found(pg: FreshDatabase) -> None:
     with follower(pg.cluster, "one") as one:
+        until(lambda: value(pg, "select count(reply_time) from pg_stat_replication") == 1, "it has reported once")
         pid = value(one, "select pid from pg_stat_wal_receiver")
         os.kill(pid, signal.SIGSTOP)
         try:

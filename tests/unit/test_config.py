@@ -70,6 +70,7 @@ def test_thresholds_of_two_files_are_merged_key_by_key(tmp_path: Path) -> None:
         ("[expect]\nmemory = 1\n", "expect.memory"),
         ('[expect]\nmemory_bytes = "8 GB"\n', "expect.memory_bytes must be of type int"),
         ("[expect]\nmemory_bytes = true\n", "expect.memory_bytes must be of type int"),
+        ('[expect]\nreplicas = "2"\n', "expect.replicas must be of type int"),
         ("mute = 1\n", "mute must be an array of tables"),
         ('[[mute]]\nreason = "x"\n', "needs either fingerprint or check"),
         ('[[mute]]\ncheck = "a"\nfingerprint = "0123456789abcdef"\nreason = "x"\n', "needs either"),

@@ -38,8 +38,9 @@ class Receiver:
 
     @property
     def is_standby(self) -> bool:
-        """Whether it is a server that replays our WAL: no subscriber, no backup, no archive."""
-        return self.is_replaying and not self.is_logical
+        """Whether it is a server that replays our WAL, or has just come and said nothing; no subscriber, no copy."""
+        has_just_come = self.reply_age_s is None and self.state != "backup"
+        return (self.is_replaying or has_just_come) and not self.is_logical
 
     @property
     def lag_bytes(self) -> int | None:

@@ -323,6 +323,36 @@ def test_trigrams_name_the_schema_of_their_extension(pg: FreshDatabase) -> None:
     assert look(pg).ok == ("missing_index",)
 
 
+def test_names_that_the_counted_text_hides_are_seen_in_sessions_that_are_there(pg: FreshDatabase) -> None:
+    people(pg)
+    query = "select id from people where data->>'badge' = '7'"
+    pg.execute(*[query] * CALLS)  # on a connection that is gone afterwards
+    found = look(pg)
+    assert found.findings == ()
+    assert [(b.object, b.cure.split()[0]) for b in found.blind] == [("public.people", "Look")]
+    staying = pg.connect()
+    staying.execute(query)
+    found = look(pg)
+    assert [f.evidence["columns"] for f in found.findings] == [("(data ->> 'badge')",)]
+    follow(pg, found.findings[0])
+    assert look(pg).ok == ("missing_index",)
+
+
+def test_a_text_search_configuration_is_seen_or_guessed(pg: FreshDatabase) -> None:
+    people(pg, "alter database " + pg.name + " set default_text_search_config = 'pg_catalog.simple'")
+    query = "select id from people where to_tsvector('german', bio) @@ to_tsquery('german', 'nr77')"
+    staying = pg.connect()
+    for _ in range(CALLS):
+        staying.execute(query)
+    (finding,) = look(pg).findings
+    assert finding.evidence["columns"] == ("to_tsvector('german', bio)",)
+    assert "compare" not in finding.advice[0].risk
+    staying.close()
+    (finding,) = look(pg).findings
+    assert finding.evidence["columns"] == ("to_tsvector('english', bio)",)
+    assert "compare" in finding.advice[0].risk
+
+
 def test_blind_without_statistics_rights_or_extension(pg: FreshDatabase) -> None:
     watcher, stranger = pg.role("watcher", member_of="pg_monitor"), pg.role("stranger")
     people(pg, "create table fresh as select i, md5(i::text) as t from generate_series(1, 50000) i")

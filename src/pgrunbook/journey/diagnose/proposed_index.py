@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pgrunbook.journey.diagnose.index_advice import Taken, build_on_partitions
 from pgrunbook.journey.diagnose.trees import TableTree
 from pgrunbook.journey.steps import advise
@@ -24,6 +26,9 @@ def advice_for(candidate: Candidate, tree: TableTree, taken: Taken) -> Advice:
             risk="Each partition is built on its own; the index counts once the last one is attached.",
         )
     made = advise(step)
+    if any(key.key.is_guess for key in candidate.keys):
+        guess = "pg_stat_statements hides the text search configuration: compare it with that of your statements."
+        made = replace(made, risk=f"{made.risk}  {guess}")
     if not candidate.extension:
         return made
     return Advice(

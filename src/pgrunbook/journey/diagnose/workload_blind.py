@@ -27,6 +27,12 @@ def blind_spots(seen: Seen, reckoned: Reckoned) -> Iterator[Blind]:
         table = facts.catalog.tables[oid].relation.qualified
         names = ", ".join(dotted(column) for column in columns)
         yield Blind(object=table, reason=f"{names}: never analysed", cure=f"ANALYZE {table};")
+    for oid, expressions in reckoned.choice.veiled.items():
+        yield Blind(
+            object=facts.catalog.tables[oid].relation.qualified,
+            reason=f"statements search by {', '.join(expressions)}; pg_stat_statements hides the name that stands at …",
+            cure="Look again while a session that has just run such a statement is connected.",
+        )
     if reckoned.workload.unparsed:
         yield Blind(reason=f"{reckoned.workload.unparsed} statements could not be parsed")
 

@@ -30,7 +30,7 @@ class Key:
 
     `sql` is the fragment for CREATE INDEX, `canonical` what is compared with the keys of existing indexes: casts that
     PostgreSQL adds are left out, and a constant that the statement's text no longer shows is `$`.
-    `refusal` says why no index can be built on it; "" when one can.
+    `refusal` says why no index can be built on it; "" when one can.  `is_guess`: a hidden constant was guessed.
     """
 
     sql: str
@@ -38,6 +38,7 @@ class Key:
     columns: tuple[str, ...]
     is_column: bool
     refusal: str = ""
+    is_guess: bool = False
 
     @property
     def is_known(self) -> bool:

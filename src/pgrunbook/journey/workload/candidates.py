@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from pgrunbook.journey.workload.access import Access, Operation, Predicate, Writing
+from pgrunbook.journey.workload.access import Access, Operation, Writing
 from pgrunbook.journey.workload.candidate import Candidate
 from pgrunbook.journey.workload.demand import Asked, Workload
-from pgrunbook.journey.workload.estimate import Estimate, Reading, branch_access, pages_read
+from pgrunbook.journey.workload.estimate import INDEX_ROW_COST, Estimate, Reading, branch_access, pages_read
 from pgrunbook.journey.workload.facts import Facts, TableFacts
-from pgrunbook.journey.workload.paths import is_leakproof
 from pgrunbook.journey.workload.proposals import Extensions, proposals, without_nulls
+from pgrunbook.journey.workload.refusal import refusal
 from pgrunbook.journey.workload.serving import candidate_path, joint_keys, widest_class
 from pgrunbook.journey.workload.upkeep import write_cost_ms
 
@@ -89,12 +89,17 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What was chosen, what was declined, and tables that could not be judged for want of statistics (by OID)."""
+    """What was chosen, what was declined, and what could not be judged, by the table's OID.
+
+    `hidden` are columns whose statistics we may not see, `unanalyzed` those that have none, `veiled` expressions with a
+    constant that the statements' texts hide.
+    """
 
     chosen: tuple[Chosen, ...]
     declined: tuple[Declined, ...]
     hidden: dict[int, tuple[str, ...]]
     unanalyzed: dict[int, tuple[str, ...]]
+    veiled: dict[int, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +137,7 @@ def choose(
         declined=tuple(dict.fromkeys(chooser.declined)),
         hidden=chooser.hidden,
         unanalyzed=chooser.unanalyzed,
+        veiled=chooser.veiled,
     )
 
 
@@ -144,6 +150,7 @@ class _Chooser:
         self.declined: list[Declined] = []
         self.hidden: dict[int, tuple[str, ...]] = {}
         self.unanalyzed: dict[int, tuple[str, ...]] = {}
+        self.veiled: dict[int, tuple[str, ...]] = {}
 
     def options(self, asked: Asked) -> Iterator[_Option]:
         """The best option for each access of a statement that is worth one."""
@@ -368,8 +375,12 @@ class _Chooser:
 
     def _explain(self, asked: Asked, access: Access, table: TableFacts) -> None:
         """Say why a table that is read whole gets no index for this statement."""
+        is_few = access.is_result and asked.rows_per_call * self._limits.gain_min * INDEX_ROW_COST <= table.rows
         for p in access.predicates:
-            reason = _refusal(p, access, table)
+            if is_few and not p.key.is_known and not p.key.refusal:
+                shown = p.key.canonical.replace("$", "…")
+                self.veiled[table.table.oid] = tuple(dict.fromkeys((*self.veiled.get(table.table.oid, ()), shown)))
+            reason = refusal(p, access, table)
             if reason:
                 self.declined.append(
                     Declined(
@@ -379,19 +390,3 @@ class _Chooser:
                         queryids=(asked.queryid,),
                     )
                 )
-
-
-def _refusal(predicate: Predicate, access: Access, table: TableFacts) -> str:
-    if predicate.operation is Operation.ELEMENT:
-        return f"no index answers value = ANY({predicate.key.sql}); {predicate.key.sql} @> ARRAY[value] can be answered"
-    if predicate.operation is Operation.OTHER:
-        return ""
-    if predicate.key.refusal:
-        return predicate.key.refusal
-    if not predicate.key.is_known:
-        return "a constant in the expression is hidden by pg_stat_statements"
-    if access.is_secured and not is_leakproof(predicate, table.table):
-        return "row security lets only leakproof operators into an index scan, and this one is not"
-    if predicate.operation in {Operation.IS_TRUE, Operation.IS_FALSE, Operation.IS_NULL}:
-        return "the condition keeps too many rows, and as a key it would store a constant"
-    return "the condition keeps too many rows for an index to be faster"

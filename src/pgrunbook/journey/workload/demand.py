@@ -13,6 +13,7 @@ from pgrunbook.journey.observe.roles import ROLES, Role
 from pgrunbook.journey.observe.statements import STATEMENTS, Statement
 from pgrunbook.journey.workload.access import Accesses
 from pgrunbook.journey.workload.catalog import Catalog, Table
+from pgrunbook.journey.workload.hidden import Hidden
 from pgrunbook.journey.workload.walk import accesses_of
 from pgrunbook.model import NotRead, Question, Snapshot
 from pgrunbook.pg.parse import ParseFailed, Parser, Tree
@@ -77,7 +78,13 @@ class Workload:
 
 
 def workload_of(
-    snapshot: Snapshot, parser: Parser, catalog: Catalog, *, calls_min: int = 1, statements_max: int = MAX_STATEMENTS
+    snapshot: Snapshot,
+    parser: Parser,
+    catalog: Catalog,
+    hidden: Hidden,
+    *,
+    calls_min: int = 1,
+    statements_max: int = MAX_STATEMENTS,
 ) -> Workload:
     """Read pg_stat_statements, dearest statements first.  Raises NotRead when it has no answer."""
     rows = [row for row in snapshot.rows(STATEMENTS) if is_application(row)]
@@ -92,7 +99,7 @@ def workload_of(
             continue
         found = accesses_of(tree, catalog, rules.for_role(row.role))
         if found.accesses:
-            asked.append(_asked(row, found))
+            asked.append(_asked(row, hidden.shown(found, row.queryid)))
     return Workload(
         asked=tuple(asked),
         total_ms=sum(row.total_exec_ms for row in rows),

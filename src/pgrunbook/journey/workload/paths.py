@@ -38,6 +38,8 @@ def matches(key: Key | None, wanted: Key) -> bool:
     """Whether an index's key is the one that a condition is on; hidden constants are given the benefit of the doubt."""
     if key is None:
         return not wanted.is_column
+    if wanted.is_guess and key.canonical.startswith("to_tsvector("):
+        return key.columns == wanted.columns
     if wanted.is_known:
         return key.canonical == wanted.canonical
     pattern = ".*".join(re.escape(part) for part in wanted.canonical.split("$"))

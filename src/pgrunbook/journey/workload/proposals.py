@@ -37,7 +37,6 @@ class Extensions:
 
     trigram_schema: str | None = None
     trigram_schema_to_be: str | None = None
-    search_configuration: str | None = None
 
 
 def proposals(access: Access, facts: TableFacts, extensions: Extensions, *, max_width: int) -> Iterator[Candidate]:
@@ -155,10 +154,8 @@ def _inverted(predicate: Predicate, facts: TableFacts, extensions: Extensions) -
         case Operation.CONTAINS if predicate.key.is_known:
             opclass = "jsonb_path_ops" if kind == "jsonb" and predicate.operator in _JSON_PATH else ""
             yield base.with_keys((IndexKey(key=predicate.key, opclass=opclass),), ())
-        case Operation.SEARCH:
-            key = _with_configuration(predicate.key, extensions.search_configuration)
-            if key is not None:
-                yield base.with_keys((IndexKey(key=key),), ())
+        case Operation.SEARCH if predicate.key.is_known:
+            yield base.with_keys((IndexKey(key=predicate.key),), ())
         case Operation.PATTERN if predicate.key.is_known:
             yield from _trigrams(predicate.key, base, extensions)
         case Operation.OVERLAPS if predicate.key.is_known:
@@ -173,20 +170,6 @@ def _trigrams(key: Key, base: Candidate, extensions: Extensions) -> Iterator[Can
     elif extensions.trigram_schema_to_be is not None:
         opclass = qualified_opclass(extensions.trigram_schema_to_be, "gin_trgm_ops")
         yield replace(base, equal=(IndexKey(key=key, opclass=opclass),), extension="pg_trgm")
-
-
-def _with_configuration(key: Key, configuration: str | None) -> Key | None:
-    """A text search key whose configuration the statement's text hides, with the database's default in its place."""
-    if key.is_known:
-        return key
-    if configuration is None or key.canonical.count("$") != 1 or not key.canonical.startswith("to_tsvector($"):
-        return None
-    return Key(
-        sql=key.sql.replace("to_tsvector(NULL", f"to_tsvector('{configuration}'", 1),
-        canonical=key.canonical.replace("$", f"'{configuration}'", 1),
-        columns=key.columns,
-        is_column=False,
-    )
 
 
 def _is_ordered_type(key: Key, facts: TableFacts) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pgrunbook.journey.observe.extensions import AVAILABLE_EXTENSIONS
+from pgrunbook.journey.observe.hidden_constants import HIDDEN_CONSTANTS, HiddenConstants
 from pgrunbook.journey.observe.policies import POLICIES
 from pgrunbook.journey.observe.roles import ROLES
 from pgrunbook.journey.observe.statements import STATEMENTS, STATEMENTS_INFO
@@ -14,12 +15,20 @@ from pgrunbook.journey.workload import facts as table_facts
 from pgrunbook.journey.workload.candidates import Choice, Thresholds, choose
 from pgrunbook.journey.workload.demand import TextStatement, Workload, workload_of, workload_of_texts
 from pgrunbook.journey.workload.facts import Facts
+from pgrunbook.journey.workload.hidden import Hidden
 from pgrunbook.journey.workload.proposals import Extensions
 from pgrunbook.model import NotRead, Question, Service, Snapshot
 from pgrunbook.pg.parse import Parser
 
 NEEDS: tuple[Question[Any], ...] = (STATEMENTS, *table_facts.NEEDS)
-LIKES: tuple[Question[Any], ...] = (*table_facts.LIKES, STATEMENTS_INFO, POLICIES, ROLES, AVAILABLE_EXTENSIONS)
+LIKES: tuple[Question[Any], ...] = (
+    *table_facts.LIKES,
+    STATEMENTS_INFO,
+    POLICIES,
+    ROLES,
+    AVAILABLE_EXTENSIONS,
+    HIDDEN_CONSTANTS,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +54,8 @@ def reckon(
     """
     facts = Facts(snapshot, parser)
     if statements is None:
-        workload = workload_of(snapshot, parser, facts.catalog, calls_min=thresholds.calls_min)
+        hidden = Hidden.of(_hidden(snapshot), facts.search_configuration)
+        workload = workload_of(snapshot, parser, facts.catalog, hidden, calls_min=thresholds.calls_min)
     else:
         workload = workload_of_texts(statements, parser, facts.catalog)
     choice = choose(
@@ -57,6 +67,13 @@ def reckon(
         counted_s=_counted_s(snapshot),
     )
     return Reckoned(choice=choice, workload=workload, facts=facts)
+
+
+def _hidden(snapshot: Snapshot) -> tuple[HiddenConstants, ...]:
+    try:
+        return snapshot.rows(HIDDEN_CONSTANTS)
+    except NotRead:
+        return ()
 
 
 def _counted_s(snapshot: Snapshot) -> float | None:
@@ -75,7 +92,6 @@ def _extensions(snapshot: Snapshot, facts: Facts) -> Extensions:
     return Extensions(
         trigram_schema=facts.trigram_schema,
         trigram_schema_to_be=to_be,
-        search_configuration=facts.search_configuration,
     )
 
 

@@ -15,6 +15,7 @@ from pgrunbook.journey.workload.facts import TableFacts
 
 # PostgreSQL's own guesses where it knows nothing (selfuncs.h, pg_operator's restriction estimators).
 DEFAULT_EQUAL: Final = 0.005
+EXPRESSION_EQUAL: Final = 0.1  # no statistics: only a measured row count can say that it is selective
 DEFAULT_RANGE: Final = 1 / 3
 DEFAULT_BETWEEN: Final = 0.005
 DEFAULT_MATCH: Final = 0.005
@@ -66,7 +67,7 @@ def equal_share(key: Key, facts: TableFacts) -> float:
     """The share of rows that has the same value as a row drawn at random, NULLs aside."""
     statistics = _statistics(key, facts)
     if statistics is None:
-        return DEFAULT_EQUAL
+        return DEFAULT_EQUAL if key.is_column else EXPRESSION_EQUAL
     common = statistics.most_common_freqs
     rest = max(0.0, 1 - statistics.null_ratio - sum(common))
     others = max(1.0, statistics.distinct_values(facts.rows) - len(common))

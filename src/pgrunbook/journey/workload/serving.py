@@ -45,9 +45,7 @@ def _is_inverted(predicate: Predicate, key: IndexKey, method: str) -> bool:
         return operation in {Operation.PATTERN, Operation.PREFIX} and predicate.key.canonical == key.key.canonical
     if key.opclass == "jsonb_path_ops" and predicate.operator not in {"@>", "@?", "@@"}:
         return False
-    if operation is Operation.SEARCH:
-        return True  # its key differs from the index's where the text hides the configuration
-    wanted = {Operation.OVERLAPS} if method == "gist" else {Operation.CONTAINS}
+    wanted = {Operation.OVERLAPS} if method == "gist" else {Operation.CONTAINS, Operation.SEARCH}
     return operation in wanted and predicate.key.canonical == key.key.canonical
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -251,6 +252,28 @@ def test_standbys_that_share_a_name_are_told_apart(pg: FreshDatabase) -> None:
 
 
 @OLD_AND_NEW
+def test_a_program_that_only_stores_wal_is_no_replica_and_does_not_lag(pg: FreshDatabase) -> None:
+    cluster = pg.cluster
+    stored = cluster.home.run_dir / "stored"
+    stored.mkdir()
+    cluster.home.account.give(stored)
+    argv = [cluster.binaries.tool("pg_receivewal"), "-D", stored, "-h", cluster.socket_dir, "-p", str(cluster.port)]
+    with (stored / "log").open("wb") as log:
+        program = cluster.home.account.popen([*argv, "-U", SUPERUSER, "-w"], cwd=stored, log=log)
+    try:
+        until(lambda: value(pg, "select count(write_lsn) from pg_stat_replication") == 1, "it stores WAL")
+        write(pg)
+        (receiver,) = observe(pg.dsn, QUESTIONS).rows(REPLICATION)
+        assert (receiver.application_name, receiver.is_standby) == ("pg_receivewal", False)
+        until(lambda: is_fine(pg, LAG, warning_bytes=1, warning_s=0.0), "all is sent")
+        assert the_finding(expecting(pg, MISSING, replicas=1)).evidence["connected"] == 0
+    finally:
+        program.terminate()
+        program.wait()
+        shutil.rmtree(stored)
+
+
+@OLD_AND_NEW
 def test_a_standby_that_lives_on_an_archive_cannot_know(pg: FreshDatabase) -> None:
     settings = {"primary_conninfo": "", "primary_slot_name": "", "restore_command": "false"}
     with follower(pg.cluster, "one") as one:
@@ -361,7 +384,7 @@ def test_an_archiver_that_fails_is_found_and_mended(pg: FreshDatabase) -> None:
     until(lambda: objects(ask(pg.dsn, failing)) == ["server"], "the archiver fails")
     found = the_finding(ask(pg.dsn, failing))
     assert (found.severity, found.kind) == (Severity.CRITICAL, Kind.SERVER)
-    assert found.evidence["waiting"] == 1
+    assert int(str(found.evidence["waiting"])) >= 1
     assert objects(ask(pg.dsn_as("plain"), failing)) == ["server"]
     assert is_fine(pg, suspicious)
 
@@ -404,7 +427,7 @@ def test_an_archiver_that_hangs_is_suspicious(pg: FreshDatabase) -> None:
         pg.execute("select pg_switch_wal()")
     assert is_fine(pg, check)  # it may still do it
     found = the_finding(ask(pg.dsn, check, age_s=0.0))
-    assert found.evidence["waiting"] == 2
+    assert int(str(found.evidence["waiting"])) >= 2
     pg.execute(f"copy (select 1) to '{pg.cluster.data_dir}/go'")
     until(lambda: is_fine(pg, check, age_s=0.0), "it catches up")
 

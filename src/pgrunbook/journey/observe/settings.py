@@ -43,7 +43,8 @@ class Setting:
     """One setting as our session sees it; `value` and `reset_value` are in `unit`.
 
     Settings that this role may not see (pg_read_all_settings) have no row at all.  `reset_value` is what a new session
-    of our role in this database would get; `source_file` is shown to pg_read_all_settings; our own session changes only time limits, time zone and search path.
+    of our role in this database would get; `source_file` is shown to pg_read_all_settings; our own session changes only
+    time limits, time zone and search path.
     """
 
     name: str

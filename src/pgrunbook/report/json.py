@@ -110,12 +110,13 @@ def _muted(muted: Muted) -> dict[str, Any]:
 
 
 def _figures(figures: Mapping[str, Value]) -> dict[str, Any]:
-    return {name: _plain(value) for name, value in figures.items()}
+    return {name: plain_value(value) for name, value in figures.items()}
 
 
-def _plain(value: Value) -> Any:
+def plain_value(value: Value) -> Any:
+    """A value as JSON has it: lists for tuples, null for what is no number."""
     if isinstance(value, tuple):
-        return [_plain(item) for item in value]
+        return [plain_value(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

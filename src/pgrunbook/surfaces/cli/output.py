@@ -107,8 +107,10 @@ def live_console(invocation: Invocation) -> Console:
     )
 
 
-def text_console(invocation: Invocation, *, to_file: bool = False) -> tuple[Console, io.StringIO]:
-    """A console that draws into a text, as wide as the terminal."""
+def text_console(
+    invocation: Invocation, *, to_file: bool = False, widest: int = MAX_WIDTH
+) -> tuple[Console, io.StringIO]:
+    """A console that draws into a text, as wide as the terminal, but never wider than `widest`."""
     from rich.console import Console  # noqa: PLC0415 - not needed for machine formats
 
     drawn = io.StringIO()
@@ -118,7 +120,7 @@ def text_console(invocation: Invocation, *, to_file: bool = False) -> tuple[Cons
         width = shutil.get_terminal_size((DEFAULT_WIDTH, 24)).columns
     console = Console(
         file=drawn,
-        width=max(40, min(width, MAX_WIDTH)),
+        width=max(40, min(width, widest)),
         force_terminal=color,
         no_color=not color,
         color_system="standard" if color else None,

@@ -646,7 +646,7 @@ HEALTHY = {
     "policy_trusts_user_metadata": (
         *NOTES,
         "alter table note add meta jsonb, add kind text",
-        "create policy a on note for select to authenticated using ((select auth.jwt() -> 'app_metadata') = 'x')",
+        "create policy a on note for select to authenticated using ((select auth.jwt() -> 'app_metadata') = 'true')",
         "create policy b on note for select to authenticated using (meta -> 'user_metadata' ->> 'r' = 'x')",
         "create policy c on note for select to authenticated using (kind = 'user_metadata')",
         (

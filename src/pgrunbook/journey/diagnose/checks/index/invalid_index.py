@@ -38,7 +38,7 @@ def judge(seen: Seen, limits: NoLimits) -> Iterator[Verdict]:  # noqa: ARG001 - 
     work = seen.rows(INDEX_WORK)
     touched = {row.oid for row in work}
     built = {row.oid for row in work if row.is_build}
-    texts = definitions(seen)
+    texts, taken = definitions(seen), taken_names(seen)
     for tree in roots(seen.derived(index_trees).values()):
         broken = [index for index in tree.members if not index.is_valid]
         if not broken or any(index.oid in touched or index.table_oid in built for index in broken):
@@ -52,7 +52,7 @@ def judge(seen: Seen, limits: NoLimits) -> Iterator[Verdict]:  # noqa: ARG001 - 
         else:
             table = seen.derived(table_trees).get(tree.root.table_oid)
             if tree.is_partitioned:
-                advice = _attach(tree, table, texts, seen.derived(_spare), taken_names(seen))
+                advice = _attach(tree, table, texts, seen.derived(_spare), taken)
             else:
                 advice = _drop_or_finish(tree, texts)
             yield _finding(tree, tuple(advice))

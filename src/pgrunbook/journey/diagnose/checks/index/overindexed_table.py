@@ -15,7 +15,7 @@ Leads:   drop_index
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pgrunbook.journey.diagnose.check import Check
@@ -27,7 +27,7 @@ from pgrunbook.journey.observe.constraints import CONSTRAINTS
 from pgrunbook.journey.observe.counters import COUNTERS
 from pgrunbook.journey.observe.indexes import INDEX_DEFINITIONS, INDEX_USAGE, INDEXES, Index
 from pgrunbook.journey.observe.relations import RELATIONS
-from pgrunbook.journey.observe.table_activity import TABLE_ACTIVITY
+from pgrunbook.journey.observe.table_activity import TABLE_ACTIVITY, TableActivity
 from pgrunbook.model import Advice, Blind, Finding, Kind, Severity, Verdict
 from pgrunbook.report.words import duration
 
@@ -67,20 +67,23 @@ def judge(seen: Seen, limits: Limits) -> Iterator[Verdict]:
     for tree in roots(seen.derived(index_trees).values()):
         if tree.root.is_ready and not tree.root.of_extension:
             by_table[tree.root.table_oid].append(tree)
+    activity = {row.oid: row for row in seen.rows(TABLE_ACTIVITY)}
+    quiet: list[str] = []
     for oid, indexes in by_table.items():
         table = tables.get(oid)
         if table is None or len(indexes) < limits.indexes:
             continue
-        writes = _writes(seen, table)
+        writes = _writes(activity, table)
         if writes.updated + writes.deleted < limits.writes:
-            yield _too_quiet(seen, table, indexes, writes)
+            quiet.append(table.qualified)
         elif _suffers(table, writes, limits):
             yield _finding(seen, table, indexes, writes, limits)
+    if quiet:
+        yield _too_quiet(seen, quiet, limits)
 
 
-def _writes(seen: Seen, table: TableTree) -> Writes:
-    leaves = {leaf.oid for leaf in table.leaves}
-    rows = [row for row in seen.rows(TABLE_ACTIVITY) if row.oid in leaves]
+def _writes(activity: Mapping[int, TableActivity], table: TableTree) -> Writes:
+    rows = [activity[leaf.oid] for leaf in table.leaves if leaf.oid in activity]
     return Writes(
         updated=sum(row.rows_updated for row in rows),
         hot=sum(row.rows_hot_updated for row in rows),
@@ -93,10 +96,11 @@ def _suffers(table: TableTree, writes: Writes, limits: Limits) -> bool:
     return low_hot or writes.updated + writes.deleted > limits.writes_per_scan * max(table.scans, 1)
 
 
-def _too_quiet(seen: Seen, table: TableTree, indexes: Sequence[IndexTree], writes: Writes) -> Blind:
+def _too_quiet(seen: Seen, quiet: Sequence[str], limits: Limits) -> Blind:
+    some = ", ".join(quiet[:3]) + (" …" if len(quiet) > 3 else "")
     return Blind(
-        object=table.qualified,
-        reason=f"it has {len(indexes)} indexes, but the counters saw only {writes.updated + writes.deleted} updates and"
+        object=quiet[0] if len(quiet) == 1 else None,
+        reason=f"{limits.indexes} or more indexes on {some}, yet the counters saw under {limits.writes} updates and"
         f" deletes in {duration(seen.rows(COUNTERS)[0].age_s)}",
         cure="Ask again when the application has run for longer.",
     )

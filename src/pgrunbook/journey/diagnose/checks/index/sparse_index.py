@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from pgrunbook.journey.diagnose.check import Check
 from pgrunbook.journey.diagnose.column_facts import ColumnFacts
-from pgrunbook.journey.diagnose.index_advice import definitions, replace_index, tail_of, taken_names
+from pgrunbook.journey.diagnose.index_advice import Taken, definitions, replace_index, tail_of, taken_names
 from pgrunbook.journey.diagnose.seen import Seen
 from pgrunbook.journey.diagnose.trees import IndexTree, TableTree, index_trees, roots, table_trees
 from pgrunbook.journey.observe.column_statistics import COLUMN_STATISTICS
@@ -44,13 +44,14 @@ class Limits:
 def judge(seen: Seen, limits: Limits) -> Iterator[Verdict]:
     """One finding an index; columns that nobody may look at are one Blind."""
     tables, facts, texts = seen.derived(table_trees), ColumnFacts(seen=seen), definitions(seen)
+    taken = taken_names(seen)
     for tree in roots(seen.derived(index_trees).values()):
         table = tables.get(tree.root.table_oid)
         if table is None or not _is_candidate(tree.root) or table.rows < limits.small_rows:
             continue
         known = facts.of(table, tree.root.columns[0])
         if known is not None and known.null_ratio >= limits.null_ratio:
-            advice = _advice(seen, tree, table, texts.get(tree.root.oid))
+            advice = _advice(tree, table, texts.get(tree.root.oid), taken)
             yield _finding(tree, table, known.null_ratio, limits, advice)
     yield from facts.blind()
 
@@ -68,12 +69,12 @@ def _is_candidate(index: Index) -> bool:
     )
 
 
-def _advice(seen: Seen, tree: IndexTree, table: TableTree, definition: str | None) -> tuple[Advice, ...]:
+def _advice(tree: IndexTree, table: TableTree, definition: str | None, taken: Taken) -> tuple[Advice, ...]:
     """A partial index in the place of the whole one; nothing while its definition cannot be read."""
     if definition is None:
         return ()
     tail = f"{tail_of(tree.root, definition)} WHERE ({quote(tree.root.columns[0])} IS NOT NULL)"
-    return (replace_index(tree, table, definition, tail, taken_names(seen), why="leave out the NULLs"),)
+    return (replace_index(tree, table, definition, tail, taken, why="leave out the NULLs"),)
 
 
 def _finding(

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pgrunbook.journey.diagnose.check import Check
-from pgrunbook.journey.diagnose.index_advice import definitions, replace_index, tail_of, taken_names
+from pgrunbook.journey.diagnose.index_advice import Taken, definitions, replace_index, tail_of, taken_names
 from pgrunbook.journey.diagnose.seen import Seen
 from pgrunbook.journey.diagnose.trees import IndexTree, TableTree, index_trees, roots, table_trees
 from pgrunbook.journey.observe.indexes import INDEX_DEFINITIONS, INDEX_USAGE, INDEXES, Index
@@ -36,7 +36,7 @@ class Limits:
 
 def judge(seen: Seen, limits: Limits) -> Iterator[Verdict]:
     """One finding an index; those that enforce uniqueness are meant to compare whole values."""
-    tables, texts = seen.derived(table_trees), definitions(seen)
+    tables, texts, taken = seen.derived(table_trees), definitions(seen), taken_names(seen)
     usage = {row.oid: row for row in seen.rows_or_none(INDEX_USAGE) or ()}
     for tree in roots(seen.derived(index_trees).values()):
         table = tables.get(tree.root.table_oid)
@@ -47,7 +47,7 @@ def judge(seen: Seen, limits: Limits) -> Iterator[Verdict]:
         scans = tree.scans or 0
         if scans >= limits.used_scans and read <= limits.selective_ratio * scans * table.rows:
             continue
-        yield _finding(tree, place, tuple(_advice(seen, tree, table, texts.get(tree.root.oid))))
+        yield _finding(tree, place, tuple(_advice(tree, table, texts.get(tree.root.oid), taken)))
 
 
 def _wrong_place(index: Index) -> int | None:
@@ -59,7 +59,7 @@ def _wrong_place(index: Index) -> int | None:
     return next((place for place, name in enumerate(index.opclasses) if name in WHOLE_VALUE), None)
 
 
-def _advice(seen: Seen, tree: IndexTree, table: TableTree, definition: str | None) -> Iterator[Advice]:
+def _advice(tree: IndexTree, table: TableTree, definition: str | None, taken: Taken) -> Iterator[Advice]:
     """A GIN index in its place; none where the definition is not known, or an expression is one of several keys."""
     index = tree.root
     if definition is None:
@@ -74,7 +74,7 @@ def _advice(seen: Seen, tree: IndexTree, table: TableTree, definition: str | Non
     _, where, predicate = tail_of(index, definition).partition(" WHERE ")
     if where and where not in tail:
         tail += where + predicate
-    yield replace_index(tree, table, definition, tail, taken_names(seen), why="GIN finds what is inside the values")
+    yield replace_index(tree, table, definition, tail, taken, why="GIN finds what is inside the values")
 
 
 def _finding(tree: IndexTree, place: int, advice: tuple[Advice, ...]) -> Finding:

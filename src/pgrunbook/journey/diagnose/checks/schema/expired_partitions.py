@@ -66,13 +66,14 @@ class Line:
 def judge(seen: Seen, limits: Limits) -> Iterator[Verdict]:
     """One finding a tree, about the first of its partitioned tables that is in trouble."""
     said: set[str] = set()
+    taken = taken_names(seen)
     for line in _lines(seen):
         if line.tree.qualified in said or line.tree.root.of_extension:
             continue
         ahead = _ahead(line, seen.at, limits)
         if ahead is not None or line.default_rows > 0:
             said.add(line.tree.qualified)
-            yield _finding(seen, line, ahead)
+            yield _finding(seen, line, ahead, taken)
 
 
 def _lines(seen: Seen) -> Iterator[Line]:
@@ -118,7 +119,7 @@ def _ahead(line: Line, now: datetime, limits: Limits) -> timedelta | None:
     return line.last - now if line.last < now + lead else None
 
 
-def _finding(seen: Seen, line: Line, ahead: timedelta | None) -> Finding:
+def _finding(seen: Seen, line: Line, ahead: timedelta | None, taken: Taken) -> Finding:
     evidence: dict[str, Value] = {"partitions": len(line.parts), "key_column": line.parts[0].key_column}
     if ahead is not None and ahead < timedelta():
         evidence |= {"newest": line.newest, "behind_s": round(-ahead.total_seconds())}
@@ -133,7 +134,7 @@ def _finding(seen: Seen, line: Line, ahead: timedelta | None) -> Finding:
         object=line.tree.qualified,
         related=(line.parent.qualified,) if line.parent.oid != line.tree.root.oid else (),
         evidence=evidence,
-        advice=tuple(_advice(seen, line, taken_names(seen))),
+        advice=tuple(_advice(seen, line, taken)),
     )
 
 

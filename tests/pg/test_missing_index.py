@@ -370,13 +370,47 @@ def test_blind_without_statistics_rights_or_extension(pg: FreshDatabase) -> None
         "alter table fresh set (autovacuum_enabled = false)",
         "delete from pg_statistic where starelid = 'fresh'::regclass",
     )
-    run(pg, "select * from fresh where t = 'x'")
+    run(pg, "select count(*) from fresh where t = 'x'")
     (blind,) = look(pg).blind
     assert (blind.object, blind.cure) == ("public.fresh", "ANALYZE public.fresh;")
 
     pg.execute("drop extension pg_stat_statements")
     (blind,) = look(pg).blind
     assert "CREATE EXTENSION pg_stat_statements" in blind.cure
+
+
+def test_a_row_count_stands_in_for_statistics_that_nobody_gathered(pg: FreshDatabase) -> None:
+    pg.execute(
+        "create extension pg_stat_statements",
+        "create table fresh (i int, t text) with (autovacuum_enabled = false)",
+        "insert into fresh select i, md5(i::text) from generate_series(1, 50000) i",
+    )
+    run(pg, "select * from fresh where t = 'x'")
+    assert [f.evidence["columns"] for f in look(pg).findings] == [("t",)]
+
+
+def test_names_are_found_along_the_search_path_of_the_role(pg: FreshDatabase) -> None:
+    app = pg.role("app")
+    people(
+        pg,
+        f"create schema app authorization {app}",
+        "create table app.people as select * from people",
+        "vacuum analyze app.people",
+        f"grant select on app.people to {app}",
+        f"alter role {app} in database {pg.name} set search_path = app, public",
+    )
+    run(pg, "select * from people where email = 'x'", user=app)
+    assert [f.object for f in look(pg).findings] == ["app.people"]
+
+
+def test_entries_of_one_text_are_one_statement(pg: FreshDatabase) -> None:
+    people(pg)
+    conn = pg.connect()
+    for number in (*range(1, 9), *range(40_000, 40_008)):  # smallint, then integer: two entries of eight calls each
+        conn.execute("select * from people where manager = %s", (number,))
+    (finding,) = look(pg).findings
+    assert finding.evidence["calls"] == 16
+    assert len(finding.evidence["queryids"]) == 2  # type: ignore[arg-type]
 
 
 def test_blind_where_row_security_hides_the_statistics(pg: FreshDatabase) -> None:

@@ -28,7 +28,7 @@ AGENTS = (
     "vacuum analyze agent",
 )
 VISITS = (
-    "create table visit (id int8, region int, page int, note text, primary key (region, id)) partition by list (region)",
+    "create table visit (id int, region int, page int, note text, primary key (region, id)) partition by list (region)",
     *(f"create table visit_{region} partition of visit for values in ({region})" for region in (1, 2, 3, 4)),
     "insert into visit select i, 1 + i % 4, i % 7000, md5(i::text) from generate_series(1, 100000) i",
     "analyze visit",

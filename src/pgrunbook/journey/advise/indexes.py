@@ -103,11 +103,11 @@ def _proposed(chosen: Chosen, tree: TableTree, reckoned: Reckoned, taken: Taken)
 def _helped(use: Use) -> HelpedQuery:
     asked = use.asked
     return HelpedQuery(
-        queryid=asked.queryid or None,
+        queryid=asked.queryids[0] if asked.is_counted else None,
         role=asked.role,
         text=asked.query,
         calls=asked.calls,
-        mean_ms=round(asked.mean_ms, 3) if asked.queryid else None,
+        mean_ms=round(asked.mean_ms, 3) if asked.is_counted else None,
         rows_before=round(use.rows_now, 1),
         rows_after=round(use.rows_after, 1),
         cost_before=round(use.cost_now, 1),
@@ -185,5 +185,5 @@ def _over_budget(chosen: Chosen, reckoned: Reckoned) -> DeclinedIndex:
         table=reckoned.facts.of(chosen.candidate.table_oid).qualified,
         columns=chosen.candidate.columns,
         reason="it no longer fits into the budget",
-        queryids=tuple(dict.fromkeys(use.asked.queryid for use in chosen.uses)),
+        queryids=tuple(dict.fromkeys(i for use in chosen.uses for i in use.asked.queryids)),
     )

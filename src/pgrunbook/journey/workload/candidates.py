@@ -164,7 +164,7 @@ class _Chooser:
             if self._is_too_small(asked, access, table):
                 continue
             now = estimate.now(access)
-            if not self._is_scanned(asked, access, table, now) or not self._is_known(access, table):
+            if not self._is_scanned(asked, access, table, now) or not self._is_known(asked, access, table):
                 continue
             option = self._best(asked, access, estimate, now)
             if option is not None:
@@ -189,12 +189,17 @@ class _Chooser:
             access, table, now
         )
 
-    def _is_known(self, access: Access, table: TableFacts) -> bool:
-        """Whether the statistics of the columns asked for are there; where not, remember why."""
+    def _is_known(self, asked: Asked, access: Access, table: TableFacts) -> bool:
+        """Whether the statistics of the columns asked for are there; where not, remember why.
+
+        Without them it is enough that the statement's own row count says how selective its only condition is.
+        """
         wanted = list(
             dict.fromkeys(c for p in access.predicates if p.operation is not Operation.OTHER for c in p.key.columns)
         )
         hidden, missing = table.hidden(wanted), table.unanalyzed(wanted)
+        if not hidden and access.is_result and len(access.predicates) == 1 and asked.is_counted:
+            return True
         if hidden:
             self.hidden[table.table.oid] = tuple(dict.fromkeys(self.hidden.get(table.table.oid, ()) + hidden))
         if missing:
@@ -265,7 +270,8 @@ class _Chooser:
     ) -> Use:
         now, after = readings
         table = estimate.facts(access)
-        whole = min(table.scan_pages, now.rows) if now.rows < table.rows else table.scan_pages
+        pages = table.scan_pages or asked.blocks_per_call  # 0 before the first VACUUM or ANALYZE
+        whole = min(pages, now.rows) if now.rows < table.rows else pages
         is_whole = asked.blocks_per_call >= self._limits.scan_share_min * whole
         expected = whole if is_whole else pages_read(access, table, now)
         total_ms = asked.total_ms if asked.is_counted else asked.calls * now.cost * SCANNED_ROW_MS
@@ -300,7 +306,7 @@ class _Chooser:
                     table=self._facts.of(candidate.table_oid).qualified,
                     columns=candidate.columns,
                     reason="a chosen index leads with the same column already",
-                    queryids=(use.asked.queryid,),
+                    queryids=use.asked.queryids,
                 )
             )
             return
@@ -367,7 +373,7 @@ class _Chooser:
         elif chosen.write_cost_ms > chosen.saved_ms:
             reason = "keeping it up to date would cost more than it saves"
         if reason:
-            ids = tuple(dict.fromkeys(use.asked.queryid for use in chosen.uses))
+            ids = tuple(dict.fromkeys(i for use in chosen.uses for i in use.asked.queryids))
             self.declined.append(
                 Declined(table=table.qualified, columns=chosen.candidate.columns, reason=reason, queryids=ids)
             )
@@ -387,6 +393,6 @@ class _Chooser:
                         table=table.qualified,
                         columns=(p.key.sql,) if p.key.sql else p.key.columns,
                         reason=reason,
-                        queryids=(asked.queryid,),
+                        queryids=asked.queryids,
                     )
                 )

@@ -1,9 +1,9 @@
-"""Names → tables and columns, as a search path would find them: schema as written, else public, else the only one."""
+"""Names → tables and columns: schema as written, else along the search path, else the only one of that name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pgrunbook.journey.observe.columns import Column
 from pgrunbook.journey.observe.functions import Function
@@ -28,23 +28,29 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalog:
-    """What names mean in one database."""
+    """What names mean in one database, along one search path."""
 
     tables: Mapping[int, Table]
     by_name: Mapping[str, tuple[Table, ...]]
     others: frozenset[str]
     immutable_functions: frozenset[str] = field(default=frozenset())
     volatile_functions: frozenset[str] = field(default=frozenset())
+    path: tuple[str, ...] = ("public",)
 
     def find(self, schema: str, name: str) -> Table | None:
-        """The table that is meant, or None: no such table, a view of that name, or several without one in public."""
+        """The table that is meant; None where there is none, a view has the name, or several off the path have it."""
         named = self.by_name.get(name, ())
         if schema:
             return next((t for t in named if t.relation.schema == schema), None)
-        in_public = next((t for t in named if t.relation.schema == "public"), None)
-        if in_public is not None:
-            return in_public
+        for place in self.path:
+            found = next((t for t in named if t.relation.schema == place), None)
+            if found is not None:
+                return found
         return named[0] if len(named) == 1 and name not in self.others else None
+
+    def along(self, path: tuple[str, ...]) -> Catalog:
+        """The same names along another search path."""
+        return replace(self, path=path) if path else self
 
     def root(self, oid: int) -> int:
         """The root of the partition tree that the table belongs to; the table itself elsewhere."""

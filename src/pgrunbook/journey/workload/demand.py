@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from pgrunbook.journey.observe.policies import POLICIES, Policy
 from pgrunbook.journey.observe.roles import ROLES, Role
+from pgrunbook.journey.observe.settings import ROLE_SETTINGS
 from pgrunbook.journey.observe.statements import STATEMENTS, Statement
 from pgrunbook.journey.workload.access import Accesses
 from pgrunbook.journey.workload.catalog import Catalog, Table
@@ -27,9 +28,13 @@ _BY_FOREIGN_KEY = re.compile(r"\bONLY\b.*OPERATOR\(pg_catalog\.=\)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """One statement of one role with its cost and its accesses.  `queryid` is 0 for a statement from a file."""
+    """One statement of one role with its cost and its accesses.
 
-    queryid: int
+    Entries of one text are one statement: drivers that send a number as smallint, integer or bigint, as its value asks,
+    make several.  `queryids` holds them all, dearest first; () for a statement from a file.
+    """
+
+    queryids: tuple[int, ...]
     role: str | None
     query: str
     calls: int
@@ -41,7 +46,7 @@ class Asked:
     @property
     def is_counted(self) -> bool:
         """Whether the server has counted it."""
-        return self.queryid != 0
+        return bool(self.queryids)
 
     @property
     def mean_ms(self) -> float:
@@ -69,7 +74,7 @@ class TextStatement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """Every statement that could be read; how many could not, and how many were too cheap to be looked at."""
+    """Every statement that could be read; how many could not, and how many of the cheapest were left out."""
 
     asked: tuple[Asked, ...]
     total_ms: float
@@ -88,23 +93,24 @@ def workload_of(
 ) -> Workload:
     """Read pg_stat_statements, dearest statements first.  Raises NotRead when it has no answer."""
     rows = [row for row in snapshot.rows(STATEMENTS) if is_application(row)]
-    chosen = [row for row in rows if row.calls >= calls_min]
-    rules = Rules(snapshot, parser)
+    groups = [group for group in _by_text(rows) if sum(row.calls for row in group) >= calls_min]
+    rules, paths = Rules(snapshot, parser), SearchPaths(snapshot)
     asked, unparsed = [], 0
-    for row in chosen[:statements_max]:
+    for group in groups[:statements_max]:
+        role, text, ids = group[0].role, group[0].query, [row.queryid for row in group]
         try:
-            tree = parser.statement(row.query)
+            tree = parser.statement(text)
         except ParseFailed:
             unparsed += 1
             continue
-        found = accesses_of(tree, catalog, rules.for_role(row.role))
+        found = accesses_of(tree, catalog.along(paths.of(role)), rules.for_role(role))
         if found.accesses:
-            asked.append(_asked(row, hidden.shown(found, row.queryid)))
+            asked.append(_asked(group, hidden.shown(found, ids)))
     return Workload(
         asked=tuple(asked),
         total_ms=sum(row.total_exec_ms for row in rows),
         unparsed=unparsed,
-        unread=len(rows) - min(len(chosen), statements_max),
+        unread=max(0, len(groups) - statements_max),
     )
 
 
@@ -123,7 +129,14 @@ def workload_of_texts(statements: Sequence[TextStatement], parser: Parser, catal
                 calls = max(1, round(each.weight))
                 asked.append(
                     Asked(
-                        queryid=0, role=None, query=each.text, calls=calls, total_ms=0, rows=0, blocks=0, accesses=found
+                        queryids=(),
+                        role=None,
+                        query=each.text,
+                        calls=calls,
+                        total_ms=0,
+                        rows=0,
+                        blocks=0,
+                        accesses=found,
                     )
                 )
     return Workload(asked=tuple(asked), total_ms=0.0, unparsed=unparsed)
@@ -136,17 +149,43 @@ def is_application(row: Statement) -> bool:
     return row.toplevel or _BY_FOREIGN_KEY.search(row.query) is None
 
 
-def _asked(row: Statement, accesses: Accesses) -> Asked:
+def _by_text(rows: Iterable[Statement]) -> list[list[Statement]]:
+    """Entries of one text and role together, dearest text first."""
+    groups: dict[tuple[str, str | None], list[Statement]] = defaultdict(list)
+    for row in rows:
+        groups[row.query, row.role].append(row)
+    return sorted(groups.values(), key=lambda group: -sum(row.total_exec_ms for row in group))
+
+
+def _asked(group: Sequence[Statement], accesses: Accesses) -> Asked:
+    ranked = sorted(group, key=lambda row: -row.total_exec_ms)
     return Asked(
-        queryid=row.queryid,
-        role=row.role,
-        query=row.query,
-        calls=row.calls,
-        total_ms=row.total_exec_ms,
-        rows=row.rows,
-        blocks=row.shared_hit_blocks + row.shared_read_blocks,
+        queryids=tuple(dict.fromkeys(row.queryid for row in ranked)),
+        role=ranked[0].role,
+        query=ranked[0].query,
+        calls=sum(row.calls for row in group),
+        total_ms=sum(row.total_exec_ms for row in group),
+        rows=sum(row.rows for row in group),
+        blocks=sum(row.shared_hit_blocks + row.shared_read_blocks for row in group),
         accesses=accesses,
     )
+
+
+class SearchPaths:
+    """The search path that a role's sessions begin with: of role and database, of the role, of the database."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._database = snapshot.server.database
+        self._rows = [row for row in _optional(snapshot, ROLE_SETTINGS) if row.name == "search_path"]
+
+    def of(self, role: str | None) -> tuple[str, ...]:
+        """Its schemas in order; () where nobody has set one."""
+        for wanted in ((role, self._database), (role, None), (None, self._database), (None, None)):
+            for row in self._rows:
+                if (row.role, row.database) == wanted:
+                    names = [part.strip().strip('"') for part in row.value.split(",")]
+                    return tuple((role or "") if name == "$user" else name for name in names)
+        return ()
 
 
 class Rules:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pgrunbook.journey.observe.hidden_constants import HiddenConstants
@@ -34,23 +34,23 @@ class Hidden:
             default_configuration=default_configuration,
         )
 
-    def shown(self, accesses: Accesses, queryid: int) -> Accesses:
-        """The accesses with what is known put in."""
+    def shown(self, accesses: Accesses, queryids: Sequence[int]) -> Accesses:
+        """The accesses of a statement with what is known put in."""
 
         def fill(key: Key) -> Key:
-            return self._filled(key, queryid)
+            return self._filled(key, queryids)
 
         return replace(accesses, accesses=tuple(_with_keys(access, fill) for access in accesses.accesses))
 
-    def _filled(self, key: Key, queryid: int) -> Key:
+    def _filled(self, key: Key, queryids: Sequence[int]) -> Key:
         if key.is_known or key.canonical.count("$") != 1:
             return key
         if key.canonical.startswith("to_tsvector($,"):
-            name = self.configurations.get(queryid)
+            name = _first(self.configurations, queryids)
             if name is not None:
                 return _put(key, literal(name))
             return self._guessed(key)
-        name = self.json_keys.get(queryid)
+        name = _first(self.json_keys, queryids)
         return _put(key, literal(name)) if name is not None and "-> $)" in key.canonical.replace("->>", "->") else key
 
     def _guessed(self, key: Key) -> Key:
@@ -58,6 +58,10 @@ class Hidden:
         if default is None:
             return key
         return replace(_put(key, literal(USUAL_CONFIGURATION if default == "simple" else default)), is_guess=True)
+
+
+def _first(names: Mapping[int, str], queryids: Sequence[int]) -> str | None:
+    return next((names[queryid] for queryid in queryids if queryid in names), None)
 
 
 def _put(key: Key, text: str) -> Key:

@@ -10,6 +10,7 @@ from pgrunbook.journey.observe.extensions import AVAILABLE_EXTENSIONS
 from pgrunbook.journey.observe.hidden_constants import HIDDEN_CONSTANTS, HiddenConstants
 from pgrunbook.journey.observe.policies import POLICIES
 from pgrunbook.journey.observe.roles import ROLES
+from pgrunbook.journey.observe.settings import ROLE_SETTINGS
 from pgrunbook.journey.observe.statements import STATEMENTS, STATEMENTS_INFO
 from pgrunbook.journey.workload import facts as table_facts
 from pgrunbook.journey.workload.candidates import Choice, Thresholds, choose
@@ -26,6 +27,7 @@ LIKES: tuple[Question[Any], ...] = (
     STATEMENTS_INFO,
     POLICIES,
     ROLES,
+    ROLE_SETTINGS,
     AVAILABLE_EXTENSIONS,
     HIDDEN_CONSTANTS,
 )

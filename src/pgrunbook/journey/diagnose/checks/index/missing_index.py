@@ -42,7 +42,7 @@ def judge(seen: Seen, limits: Thresholds) -> Iterator[Verdict]:
 
 def _finding(chosen: Chosen, tree: TableTree, reckoned: Reckoned, taken: Taken) -> Finding:
     uses = sorted(chosen.uses, key=lambda use: -use.saved_ms)
-    asked = {(use.asked.queryid, use.asked.role): use.asked for use in uses}.values()
+    asked = {(use.asked.queryids, use.asked.role): use.asked for use in uses}.values()
     calls = sum(each.calls for each in asked)
     total_ms = sum(each.total_ms for each in asked)
     candidate, dearest = chosen.candidate, uses[0]
@@ -54,7 +54,7 @@ def _finding(chosen: Chosen, tree: TableTree, reckoned: Reckoned, taken: Taken) 
             "columns": candidate.columns,
             "method": candidate.method,
             "predicate": candidate.where_sql,
-            "queryids": tuple(dict.fromkeys(each.queryid for each in asked)),
+            "queryids": tuple(dict.fromkeys(i for each in asked for i in each.queryids)),
             "statements": "one statement" if len(asked) == 1 else f"{len(asked)} statements",
             "calls": calls,
             "mean_ms": round(total_ms / calls, 3),

@@ -53,9 +53,19 @@ class Observer:
         try:
             self._conn.execute(_BEGIN)
             return body()
+        except KeyboardInterrupt:
+            self._leave()
+            raise
         finally:
             if not self._conn.closed:
                 self._conn.execute("rollback")
+
+    def _leave(self) -> None:
+        """Roll back after an interrupt.  Where a command is half sent that fails, and must not hide the interrupt."""
+        try:
+            self._conn.execute("rollback")
+        except psycopg.Error:
+            self._conn.close()
 
     def ask(self, question: Question[Row]) -> Reading[Row] | Unread:
         """The answer to one question, or why there is none.  Raises Unreachable when the connection is lost."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ TEXTS_LIKE: Final[tuple[Question[Any], ...]] = (STATEMENTS_INFO, *table_facts.LI
 
 SHORT_WINDOW_S = 3600.0  # a window of less shows a part of what goes on: a quarter of the calls is enough in it
 FEWEST_CALLS = 3
+FEW = 3  # statements that are named one by one
 QUERY_MAX_CHARS = 1000
 GENERIC_PLAN_SINCE = 16
 NOTHING_TO_UNDO = "-- nothing to undo"
@@ -104,13 +105,17 @@ def in_application(title: str, *lines: str, risk: str = "") -> Advice:
 
 
 class QueryTexts:
-    """Parse trees and accesses of statements, made when a check first asks; `unparsed` are queryids without a tree."""
+    """Parse trees and accesses of statements, made when a check first asks; `unparsed` are queryids without a tree.
+
+    `unread` are those that came when enough had been parsed.
+    """
 
     def __init__(self, seen: Seen) -> None:
         self._seen = seen
         self._trees: dict[str, Tree | None] = {}
         self._accesses: dict[tuple[str, str | None], Accesses | None] = {}
         self.unparsed: set[int] = set()
+        self.unread: set[int] = set()
 
     @cached_property
     def facts(self) -> Facts:
@@ -129,6 +134,7 @@ class QueryTexts:
 
     def _parse(self, cost: Cost) -> Tree | None:
         if len(self._trees) >= MAX_STATEMENTS:
+            self.unread.add(cost.queryid)
             return None
         try:
             return self._seen.parser.statement(cost.query)
@@ -151,14 +157,18 @@ def query_texts(seen: Seen) -> QueryTexts:
     return QueryTexts(seen)
 
 
-def unreadable(seen: Seen, looked_at: list[Cost]) -> Iterator[Blind]:
-    """A Blind for each of these statements that could not be parsed."""
+def unreadable(seen: Seen, looked_at: Sequence[Cost]) -> Iterator[Blind]:
+    """A Blind for those of these statements that have no parse tree: each by itself where they are few."""
     texts = seen.derived(query_texts)
-    for cost in looked_at:
-        if cost.queryid in texts.unparsed:
-            yield Blind(
-                object=cost.object, reason="its text could not be parsed: too long, cut off or of another grammar"
-            )
+    broken = [cost for cost in looked_at if cost.queryid in texts.unparsed]
+    words = "could not be parsed: too long, cut off or of another grammar"
+    if len(broken) > FEW:
+        yield Blind(reason=f"the texts of {len(broken)} statements {words}")
+    else:
+        yield from (Blind(object=cost.object, reason=f"its text {words}") for cost in broken)
+    left = sum(cost.queryid in texts.unread for cost in looked_at)
+    if left:
+        yield Blind(reason=f"{left} statements were not looked at: only {MAX_STATEMENTS} are parsed, the dearest first")
 
 
 def unsure(seen: Seen) -> Iterator[Blind]:

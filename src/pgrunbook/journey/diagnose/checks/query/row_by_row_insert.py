@@ -44,15 +44,15 @@ class Limits:
     """When single inserts are a load that could go in one batch.
 
     `calls`: fewer are no load.  One of these must come on top, for an application that stores what its users do has
-    single inserts, too: `per_transaction` of them in each transaction of the database; `commit_ratio`, most of what the
-    database does; or `calls_per_s` for as long as they have been counted.  A warning needs `warn_calls` and either
-    several in each transaction or `warn_per_s`.
+    single inserts, too: `commit_ratio` of what the database does; or `calls_per_s` for as long as they have been
+    counted, which is more than people type.  A warning needs `warn_calls` and either
+    `per_transaction` of them in each transaction of the database, or `warn_per_s`.
     """
 
     calls: int = 200
     per_transaction: float = 2.0
-    commit_ratio: float = 0.5
-    calls_per_s: float = 20.0
+    commit_ratio: float = 0.25
+    calls_per_s: float = 2.0
     warn_calls: int = 5000
     warn_per_s: float = 200.0
 

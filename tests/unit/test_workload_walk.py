@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from tests.fix.table_rows import column, relation
 
-from pgrunbook.journey.observe.columns import Column
-from pgrunbook.journey.observe.relations import Relation
 from pgrunbook.journey.workload.access import Access, Accesses, Writing
 from pgrunbook.journey.workload.catalog import Catalog, catalog_of
 from pgrunbook.journey.workload.walk import accesses_of
@@ -21,63 +20,6 @@ TABLES = {
     "a.twice": "id:int8",
     "b.twice": "id:int8",
 }
-
-
-def relation(oid: int, schema: str, name: str) -> Relation:
-    return Relation(
-        oid=oid,
-        schema=schema,
-        name=name,
-        kind="r",
-        persistence="p",
-        is_partition=False,
-        parent_oid=None,
-        pages=1000,
-        estimated_rows=100_000,
-        all_visible_pages=0,
-        size_bytes=8_192_000,
-        toast_pages=None,
-        toast_oid=0,
-        options=(),
-        toast_options=(),
-        row_security=False,
-        force_row_security=False,
-        replica_identity="d",
-        owner="postgres",
-        readable=True,
-        of_extension=False,
-        frozen_xid_age=0,
-        min_mxid_age=0,
-    )
-
-
-def column(oid: int, table: str, place: int, spec: str) -> Column:
-    name, _, kind = spec.partition(":")
-    schema, _, table_name = table.partition(".")
-    return Column(
-        table_oid=oid,
-        attnum=place,
-        schema=schema,
-        table_name=table_name,
-        name=name,
-        type_oid=0,
-        type_name=kind,
-        declared_type=kind,
-        type_category="A" if kind.endswith("[]") else "R" if kind.endswith("range") else "S",
-        type_kind="b",
-        base_type_oid=0,
-        base_type_name=kind,
-        element_type_oid=None,
-        type_modifier=-1,
-        type_length_bytes=8,
-        not_null=name == "id",
-        has_default=False,
-        generated="",
-        identity="",
-        collation_oid=0,
-        collates_by_bytes=False,
-        statistics_readable=True,
-    )
 
 
 @pytest.fixture(scope="module")

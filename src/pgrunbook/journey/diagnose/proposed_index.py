@@ -4,28 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pgrunbook.journey.diagnose.index_advice import Taken, build_on_partitions
+from pgrunbook.journey.diagnose.index_advice import Taken
 from pgrunbook.journey.diagnose.trees import TableTree
 from pgrunbook.journey.steps import advise
 from pgrunbook.journey.steps.create_index import CreateIndex, index_name
+from pgrunbook.journey.steps.create_partitioned_index import CreatePartitionedIndex
 from pgrunbook.journey.workload.candidate import Candidate
-from pgrunbook.model import Advice, Lock, quote
+from pgrunbook.model import Advice, quote
 
 
 def advice_for(candidate: Candidate, tree: TableTree, taken: Taken) -> Advice:
     """Build the index without blocking writes: concurrently, or partition by partition."""
-    step = step_for(candidate, tree, taken)
-    if tree.is_partitioned:
-        where = f" WHERE {step.where}" if step.where else ""
-        tail = f"USING {quote(step.method)} ({', '.join(step.keys)}){where}"
-        return Advice(
-            title=f"Create partitioned index {step.object[1]}",
-            sql="\n".join([*_extension(candidate), *build_on_partitions(tree, step.index, tail, taken)]),
-            undo_sql=f"DROP INDEX {step.object[1]};",
-            lock=Lock.SHARE,
-            risk="Each partition is built on its own; the index counts once the last one is attached.",
-        )
-    made = advise(step)
+    made = advise(step_for(candidate, tree, taken))
     if any(key.key.is_guess for key in candidate.keys):
         guess = "pg_stat_statements hides the text search configuration: compare it with that of your statements."
         made = replace(made, risk=f"{made.risk}  {guess}")
@@ -40,7 +30,7 @@ def advice_for(candidate: Candidate, tree: TableTree, taken: Taken) -> Advice:
     )
 
 
-def step_for(candidate: Candidate, tree: TableTree, taken: Taken) -> CreateIndex:
+def step_for(candidate: Candidate, tree: TableTree, taken: Taken) -> CreateIndex | CreatePartitionedIndex:
     """The step that builds it, under a name that is free."""
     root = tree.root
     keys = tuple(key.sql for key in candidate.keys)
@@ -49,6 +39,18 @@ def step_for(candidate: Candidate, tree: TableTree, taken: Taken) -> CreateIndex
     plain = [key.key.sql if key.key.is_column else key.sql for key in candidate.keys]
     name = index_name(root.name, plain, special=special, taken=used)
     used.add(name)
+    leaves = [leaf for leaf in tree.leaves if leaf.kind == "r"]
+    if tree.is_partitioned:
+        return CreatePartitionedIndex(
+            schema=root.schema,
+            table=root.name,
+            name=name,
+            keys=keys,
+            method=candidate.method,
+            where=candidate.where_sql,
+            leaf_schemas=tuple(leaf.schema for leaf in leaves),
+            leaf_tables=tuple(leaf.name for leaf in leaves),
+        )
     return CreateIndex(
         schema=root.schema,
         table=root.name,

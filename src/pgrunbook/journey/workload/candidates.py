@@ -45,7 +45,7 @@ class Thresholds:
     spared_rows_min: int = 1000
     scan_share_min: float = 0.2
     saved_ms_min: float = 20.0
-    load_ratio_min: float = 0.00001
+    load_ratio_min: float = 0.000_001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,11 +102,14 @@ class Choice:
     veiled: dict[int, tuple[str, ...]]
 
 
+_Part = tuple[Candidate, Access]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Option:
-    """The best way to serve one access: one index, or one for each branch of an OR."""
+    """The best way to serve one access: one index, or one for each branch of an OR that has none, with that branch."""
 
-    candidates: tuple[Candidate, ...]
+    parts: tuple[_Part, ...]
     use: Use
 
 
@@ -124,8 +127,9 @@ def choose(
     options = [option for asked in workload.asked for option in chooser.options(asked)]
     chosen: list[Chosen] = []
     for option in sorted(options, key=lambda o: -o.use.saved_ms):
-        for candidate in option.candidates:
-            chooser.place(candidate, replace(option.use, best=candidate), chosen)
+        saved_ms = option.use.saved_ms / len(option.parts)
+        for candidate, access in option.parts:
+            chooser.place(replace(option.use, best=candidate, access=access, saved_ms=saved_ms), chosen)
     chooser.spare(chosen)
     chooser.widen(chosen)
     kept = [c for c in chosen if chooser.is_worth_it(c, workload, counted_s)]
@@ -209,15 +213,15 @@ class _Chooser:
     def _best(self, asked: Asked, access: Access, estimate: Estimate, now: Reading) -> _Option | None:
         """The cheapest option; among those about as cheap, the one with fewest keys."""
         table = estimate.facts(access)
-        found: list[tuple[tuple[Candidate, ...], Reading]] = []
+        found: list[tuple[tuple[_Part, ...], Reading]] = []
         for candidate in proposals(access, table, self._extensions, max_width=self._max_width):
             reading = self._with(candidate, access, estimate)
             if reading is not None:
-                found.append(((candidate,), reading))
+                found.append((((candidate, access),), reading))
         found += self._by_branches(access, estimate, table)
         worth = [
-            (candidates, reading)
-            for candidates, reading in found
+            (parts, reading)
+            for parts, reading in found
             if reading.cost * self._limits.gain_min <= now.cost
             and now.rows - reading.rows >= self._limits.spared_rows_min * 0.5
         ]
@@ -225,27 +229,28 @@ class _Chooser:
             return None
         least = min(reading.cost for _, reading in worth)
         near = [pair for pair in worth if pair[1].cost <= 2 * least + 40]
-        candidates, reading = min(near, key=lambda pair: (sum(len(c.keys) for c in pair[0]), pair[1].cost))
-        return _Option(candidates=candidates, use=self._use(candidates[0], asked, access, estimate, (now, reading)))
+        parts, reading = min(near, key=lambda pair: (sum(len(part[0].keys) for part in pair[0]), pair[1].cost))
+        return _Option(parts=parts, use=self._use(parts[0][0], asked, access, estimate, (now, reading)))
 
     def _by_branches(
         self, access: Access, estimate: Estimate, table: TableFacts
-    ) -> Iterator[tuple[tuple[Candidate, ...], Reading]]:
+    ) -> Iterator[tuple[tuple[_Part, ...], Reading]]:
         """An OR needs an index for each of its branches: those that exist, and new ones for the rest."""
         for group in access.alternatives:
-            candidates: list[Candidate] = []
+            parts: dict[Candidate, Access] = {}
             rows = cost = 0.0
             for branch in group:
                 reading = estimate.branch_now(access, branch)
                 if reading is None or reading.cost > table.rows / self._limits.gain_min:
-                    candidate, reading = self._best_branch(branch_access(access, branch), estimate, table)
+                    alone = branch_access(access, branch)
+                    candidate, reading = self._best_branch(alone, estimate, table)
                     if candidate is None or reading is None:
                         break
-                    candidates.append(candidate)
+                    parts.setdefault(candidate, alone)
                 rows, cost = rows + reading.rows, cost + reading.cost
             else:
-                if candidates:
-                    yield tuple(dict.fromkeys(candidates)), Reading(rows=rows, cost=cost)
+                if parts:
+                    yield tuple(parts.items()), Reading(rows=rows, cost=cost)
 
     def _best_branch(
         self, alone: Access, estimate: Estimate, table: TableFacts
@@ -288,8 +293,9 @@ class _Chooser:
             saved_ms=total_ms * part * max(0.0, 1 - after.cost / now.cost),
         )
 
-    def place(self, candidate: Candidate, use: Use, chosen: list[Chosen]) -> None:
-        """Let an index that is chosen already serve, widen one so that it serves both, or choose this one too."""
+    def place(self, use: Use, chosen: list[Chosen]) -> None:
+        """Let an index that is chosen already serve, widen one so that it serves both, or choose the use's best too."""
+        candidate = use.best
         same_table = [c for c in chosen if c.candidate.table_oid == candidate.table_oid]
         for held in same_table:
             served, merged = self._cost(held.candidate, use), self._merged(held, candidate, use)
@@ -333,12 +339,9 @@ class _Chooser:
 
     def _cost(self, candidate: Candidate, use: Use) -> float | None:
         """The cost of a use with a candidate; None where the one that was made for it serves it far better."""
-        accesses = [use.access]
-        if self._with(use.best, use.access, use.estimate) is None:  # it was made for a branch of an OR
-            accesses += [branch_access(use.access, b) for group in use.access.alternatives for b in group]
-        found = [self._with(candidate, access, use.estimate) for access in accesses]
-        costs = [reading.cost for reading in found if reading is not None]
-        return min(costs) if costs and min(costs) <= max(3 * use.cost_after, use.cost_after + 400) else None
+        reading = self._with(candidate, use.access, use.estimate)
+        is_near = reading is not None and reading.cost <= max(3 * use.cost_after, use.cost_after + 400)
+        return reading.cost if reading is not None and is_near else None
 
     def _needed(self, candidate: Candidate, use: Use) -> float:
         cost = self._cost(candidate, use)

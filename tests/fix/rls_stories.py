@@ -683,6 +683,7 @@ HEALTHY = {
     "policy_subquery_per_row": (
         *NOTES,
         *MEMBERS,
+        "create policy e on note for delete to anon using (exists (select from member m where m.org = note.org))",
         (
             "create policy a on note for select to authenticated using (org in (select m.org from member m where"
             " m.user_id = (select auth.uid())))"

@@ -18,6 +18,8 @@ from tests.fix.server import FreshDatabase
 from tests.fix.story import ask, paste, the_finding
 from tests.fix.supabase import act_as, supabase
 
+from pgrunbook.journey.diagnose.engine import diagnose
+
 ROLES = ("anon", "authenticated", "service_role", "worker")
 GROUND = (
     "create role worker nologin",
@@ -68,11 +70,6 @@ REWRITES: Mapping[str, Rewrite] = {
         policies=select(
             f"exists (select 1 from member where member.org = note.org and note.team = member.team and user_id = {ME})"
         ),
-        plan="hashed SubPlan",
-    ),
-    "exists without more": Rewrite(
-        check="policy_subquery_per_row",
-        policies=select("exists (select from member m where m.team = note.team)"),
         plan="hashed SubPlan",
     ),
     "in": Rewrite(
@@ -191,3 +188,21 @@ def test_a_rewrite_lets_everybody_do_what_they_could_before(pg: FreshDatabase, n
     paste(pg, found.advice[0].undo_sql)
     assert the_finding(ask(pg.dsn, rewrite.check)).fingerprint == found.fingerprint
     assert what_everybody_may(pg) == before
+
+
+SLOW = ("auth_function_per_row", "policy_subquery_per_row", "unindexed_policy_column")
+
+
+def test_several_faults_of_one_policy_are_mended_by_one_rewrite(server18: FreshDatabase) -> None:
+    condition = (
+        "owner = auth.uid() or auth.uid() = any (shared)"
+        " or exists (select from member m where m.org = note.org and m.user_id = auth.uid())"
+    )
+    supabase(server18, *GROUND, "create index on note (owner)", "create index on note (org)", *select(condition))
+    before = what_everybody_may(server18)
+    answer = diagnose(server18.dsn, only=SLOW)
+    assert {found.check for found in answer.findings} >= set(SLOW[:2])
+    assert len({found.advice[0].sql for found in answer.findings}) == 1
+    paste(server18, answer.findings[0].advice[0].sql)
+    assert diagnose(server18.dsn, only=SLOW).findings == ()
+    assert what_everybody_may(server18) == before

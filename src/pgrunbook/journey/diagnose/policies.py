@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from pgrunbook.journey.diagnose.exposure import exposure, is_supabase
@@ -74,6 +75,7 @@ def parsed_policies(seen: Seen) -> Policies:
         for oid in sorted(reading.skipped)
         if oid in tables
     ]
+    parse = cache(seen.parser.expression)  # a thousand tables of one kind have one text
     parsed = []
     for policy in reading.rows:
         if policy.table_oid not in tables:
@@ -81,7 +83,7 @@ def parsed_policies(seen: Seen) -> Policies:
         trees: dict[str, Tree | None] = {"using": None, "check": None}
         try:
             for clause, text in (("using", policy.using_expression), ("check", policy.check_expression)):
-                trees[clause] = seen.parser.expression(text) if text is not None else None
+                trees[clause] = parse(text) if text is not None else None
         except ParseFailed as exc:
             unseen.append(Blind(object=policy.qualified, reason=f"its expression cannot be parsed: {exc}"))
             continue

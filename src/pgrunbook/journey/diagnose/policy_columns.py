@@ -16,9 +16,9 @@ from pgrunbook.journey.workload.estimate import branch_access
 from pgrunbook.journey.workload.facts import Facts, TableFacts
 from pgrunbook.journey.workload.paths import path_of
 from pgrunbook.journey.workload.walk import accesses_of
-from pgrunbook.model import dotted, quote
-from pgrunbook.pg.parse import ParseFailed, Parser, Tree
-from pgrunbook.pg.trees import names
+from pgrunbook.model import quote
+from pgrunbook.pg.parse import Parser, Tree
+from pgrunbook.pg.trees import names, nodes
 
 _BTREE = frozenset({Operation.EQUAL, Operation.RANGE})
 _SEARCHING = _BTREE | {Operation.PREFIX, Operation.CONTAINS, Operation.SEARCH, Operation.OVERLAPS, Operation.ELEMENT}
@@ -43,17 +43,29 @@ def unserved(seen: Seen, each: ParsedPolicy, *, rows_min: float, share_max: floa
     using = each.using
     if using is None or each.policy.table_oid not in facts.catalog.tables:
         return
-    root = facts.of(each.policy.table_oid).table.oid
-    try:
-        statement = seen.parser.statement(f"SELECT 1 FROM {dotted(each.policy.schema, each.policy.table_name)}")
-    except ParseFailed:
+    oid, own = each.policy.table_oid, facts.of(each.policy.table_oid)
+    root = own.table.oid
+    if own.rows < rows_min and not any(kind == "sub_link" for kind, _ in nodes(using)):
         return
-    oid = each.policy.table_oid
-    found = accesses_of(statement, facts.catalog, lambda table: (using,) if table.oid == oid else ())
+    found = accesses_of(_all_rows_of(each), facts.catalog, lambda table: (using,) if table.oid == oid else ())
     for access in found.accesses:
         table = facts.of(access.table_oid)
         if table.rows >= rows_min and table.table.oid not in {0, *(facts.locked)}:
             yield from _of_access(access, table, share_max, is_own=table.table.oid == root)
+
+
+def _all_rows_of(each: ParsedPolicy) -> Tree:
+    """The tree of `SELECT 1 FROM table`."""
+    table = {"schemaname": each.policy.schema, "relname": each.policy.table_name, "inh": True, "relpersistence": "p"}
+    one = {"res_target": {"val": {"a_const": {"ival": {"ival": 1}}}}}
+    return {
+        "select_stmt": {
+            "target_list": [one],
+            "from_clause": [{"range_var": table}],
+            "limit_option": "LIMIT_OPTION_DEFAULT",
+            "op": "SETOP_NONE",
+        }
+    }
 
 
 def _of_access(access: Access, table: TableFacts, share_max: float, *, is_own: bool) -> Iterator[Unserved]:

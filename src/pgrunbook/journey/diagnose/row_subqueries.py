@@ -36,6 +36,16 @@ def tables_read(sub_link: Tree) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in found if name))
 
 
+def is_planners_choice(sub_link: Tree) -> bool:
+    """Whether the planner itself can do it either way, and turning it round would only take one way from it.
+
+    So it is with an EXISTS that compares columns for equality and has no condition of its own: for few rows an index
+    of the inner table answers, for many the planner makes a hash of the whole table.
+    """
+    turned = _turned(sub_link) if sub_link.get("sub_link_type") == "EXISTS_SUBLINK" else None
+    return turned is not None and "where_clause" not in turned["sub_link"]["subselect"]["select_stmt"]
+
+
 def asked_once(tree: Tree) -> Tree | None:
     """The condition with each such sub-select turned round; None where one of them cannot be.
 
@@ -46,7 +56,7 @@ def asked_once(tree: Tree) -> Tree | None:
         args = [asked_once(arg) for arg in node.get("args", ())]
         return None if any(arg is None for arg in args) else {kind: {**node, "args": args}}
     if kind == "sub_link" and is_correlated(node):
-        return _turned(node)
+        return tree if is_planners_choice(node) else _turned(node)
     return None if any(True for _ in row_subselects(tree)) else tree
 
 

@@ -14,16 +14,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgrunbook.journey.diagnose.auth_calls import AuthFunctions, auth_functions, bare_calls, wrap
+from pgrunbook.journey.diagnose.auth_calls import AuthFunctions, auth_functions, bare_calls
 from pgrunbook.journey.diagnose.check import Check, NoLimits
+from pgrunbook.journey.diagnose.policies import ParsedPolicy
+from pgrunbook.journey.diagnose.policy_rewrites import asks_once, rewrite_advice
 from pgrunbook.journey.diagnose.seen import Seen
 from pgrunbook.journey.observe.functions import FUNCTIONS
 from pgrunbook.journey.observe.policies import POLICIES, Policy
 from pgrunbook.journey.observe.relations import RELATIONS, Relation
-from pgrunbook.journey.steps import advise
-from pgrunbook.journey.steps.replace_policy import ReplacePolicy
-from pgrunbook.model import Advice, Blind, Finding, Kind, Severity, Verdict
-from pgrunbook.pg.parse import ParseFailed, Parser, Tree
+from pgrunbook.journey.workload.facts import LIKES
+from pgrunbook.journey.workload.facts import NEEDS as FACTS
+from pgrunbook.model import Blind, Finding, Kind, Severity, Verdict
+from pgrunbook.pg.parse import ParseFailed, Tree
 
 
 def judge(seen: Seen, limits: NoLimits) -> Iterator[Verdict]:  # noqa: ARG001 - no thresholds
@@ -37,16 +39,16 @@ def judge(seen: Seen, limits: NoLimits) -> Iterator[Verdict]:  # noqa: ARG001 - 
     for policy in reading.rows:
         table = tables.get(policy.table_oid)
         if table is not None and table.row_security:
-            yield from _judge_policy(seen.parser, policy, table, functions)
+            yield from _judge_policy(seen, policy, table, functions)
 
 
-def _judge_policy(parser: Parser, policy: Policy, table: Relation, functions: AuthFunctions) -> Iterator[Verdict]:
+def _judge_policy(seen: Seen, policy: Policy, table: Relation, functions: AuthFunctions) -> Iterator[Verdict]:
     trees: dict[str, Tree] = {}
     for clause, text in (("using", policy.using_expression), ("check", policy.check_expression)):
         if text is None:
             continue
         try:
-            trees[clause] = parser.expression(text)
+            trees[clause] = seen.parser.expression(text)
         except ParseFailed as exc:
             yield Blind(object=policy.qualified, reason=f"its {clause} expression cannot be parsed: {exc}")
             return
@@ -63,28 +65,13 @@ def _judge_policy(parser: Parser, policy: Policy, table: Relation, functions: Au
                 "roles": policy.roles,
                 "table_rows": max(round(table.estimated_rows), 0) if table.estimated_rows >= 0 else None,
             },
-            advice=_advice(parser, policy, trees, functions),
+            advice=rewrite_advice(
+                seen,
+                ParsedPolicy(policy=policy, table=table, using=trees.get("using"), check=trees.get("check")),
+                lambda better: asks_once(seen, better),
+                title=f"Evaluate it once a statement in {policy.qualified}",
+            ),
         )
 
 
-def _advice(parser: Parser, policy: Policy, trees: dict[str, Tree], functions: AuthFunctions) -> tuple[Advice, ...]:
-    """The same policy with each call wrapped; nothing where a helper depends on the row: that needs a person."""
-    texts: dict[str, str] = {}
-    for clause, tree in trees.items():
-        wrapped = wrap(tree, functions)
-        if wrapped is None:
-            return ()
-        texts[clause] = parser.text(wrapped)
-    step = ReplacePolicy(
-        schema=policy.schema,
-        table=policy.table_name,
-        name=policy.name,
-        using=texts.get("using"),
-        check=texts.get("check"),
-        old_using=policy.using_expression,
-        old_check=policy.check_expression,
-    )
-    return (advise(step, title=f"Evaluate it once a statement in {policy.qualified}"),)
-
-
-CHECK = Check(needs=(POLICIES, RELATIONS), likes=(FUNCTIONS,), judge=judge, limits=NoLimits())
+CHECK = Check(needs=(POLICIES, RELATIONS), likes=(FUNCTIONS, *FACTS, *LIKES), judge=judge, limits=NoLimits())

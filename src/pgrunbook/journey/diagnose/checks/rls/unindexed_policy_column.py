@@ -21,6 +21,7 @@ from pgrunbook.journey.diagnose.check import Check
 from pgrunbook.journey.diagnose.index_advice import Taken, build_on_partitions, create_index, taken_names
 from pgrunbook.journey.diagnose.policies import NEEDS, ParsedPolicy, parsed_policies
 from pgrunbook.journey.diagnose.policy_columns import Unserved, contains_instead, facts_of, has_gin, unserved
+from pgrunbook.journey.diagnose.policy_rewrites import Trees, rewrite
 from pgrunbook.journey.diagnose.seen import Seen
 from pgrunbook.journey.diagnose.trees import table_trees
 from pgrunbook.journey.steps import advise
@@ -91,7 +92,7 @@ def _advice(
         return (_gin(found, column, tree.is_partitioned, seen, taken),)
     if operation is not Operation.ELEMENT:
         return ()
-    rewrites = [rewrite for each, _ in group if (rewrite := _rewrite(seen, each, column, found)) is not None]
+    rewrites = [step for each, _ in group if (step := _rewrite(seen, each, column, found)) is not None]
     if len(rewrites) != len(group):
         return ()
     if has_gin(column, found.table) and len(rewrites) == 1:
@@ -113,16 +114,11 @@ def _rewrite(seen: Seen, each: ParsedPolicy, column: str, found: Unserved) -> Re
     if each.using is None or each.policy.table_oid != found.table.table.oid:
         return None
     array_type = found.table.table.columns[column].declared_type
-    using = contains_instead(each.using, column, array_type, seen.parser)
-    if using == each.using:
-        return None
-    return ReplacePolicy(
-        schema=each.policy.schema,
-        table=each.policy.table_name,
-        name=each.policy.name,
-        using=seen.parser.text(using),
-        old_using=each.policy.using_expression,
-    )
+
+    def mends(better: Trees) -> bool:
+        return bool(contains_instead(better["using"], column, array_type, seen.parser) == better["using"])
+
+    return rewrite(seen, each, mends, indexed=column) if not mends(each.trees) else None
 
 
 def _gin(found: Unserved, column: str, is_partitioned: bool, seen: Seen, taken: Taken) -> Advice:  # noqa: FBT001

@@ -17,7 +17,7 @@ from pgrunbook.journey.workload.facts import Facts, TableFacts
 from pgrunbook.journey.workload.proposals import Extensions, proposals, without_nulls
 from pgrunbook.journey.workload.refusal import refusal
 from pgrunbook.journey.workload.serving import candidate_path, joint_keys, widest_class
-from pgrunbook.journey.workload.upkeep import write_cost_ms
+from pgrunbook.journey.workload.upkeep import Writes, write_cost_ms, writes_of
 
 SCANNED_ROW_MS = 0.0001  # a row of a scan, where nobody has measured: ten million rows a second and core
 
@@ -132,7 +132,8 @@ def choose(
             chooser.place(replace(option.use, best=candidate, access=access, saved_ms=saved_ms), chosen)
     chooser.spare(chosen)
     chooser.widen(chosen)
-    kept = [c for c in chosen if chooser.is_worth_it(c, workload, counted_s)]
+    writes = writes_of(workload, facts)
+    kept = [c for c in chosen if chooser.is_worth_it(c, writes, counted_s)]
     for c in kept:
         table = facts.of(c.candidate.table_oid)
         c.candidate = without_nulls(c.candidate, table, [use.access for use in c.uses])
@@ -363,10 +364,10 @@ class _Chooser:
         least = min((cost for cost, _ in found), default=0.0)
         return next((merged for cost, merged in found if cost <= 2 * least), None)
 
-    def is_worth_it(self, chosen: Chosen, workload: Workload, counted_s: float | None) -> bool:
+    def is_worth_it(self, chosen: Chosen, writes: Writes, counted_s: float | None) -> bool:
         """Whether it saves enough, writes paid for."""
         limits, table = self._limits, self._facts.of(chosen.candidate.table_oid)
-        chosen.write_cost_ms = write_cost_ms(chosen.candidate, workload, self._facts)
+        chosen.write_cost_ms = write_cost_ms(chosen.candidate, writes)
         is_timed = any(use.asked.is_counted for use in chosen.uses)
         reason = ""
         if is_timed and chosen.saved_ms < limits.saved_ms_min:

@@ -89,11 +89,15 @@ def workload_of(
     hidden: Hidden,
     *,
     calls_min: int = 1,
+    blocks_min: int = 0,
     statements_max: int = MAX_STATEMENTS,
 ) -> Workload:
-    """Read pg_stat_statements, dearest statements first.  Raises NotRead when it has no answer."""
+    """Read pg_stat_statements, dearest statements first.  Raises NotRead when it has no answer.
+
+    Left out are statements with fewer calls, and those that only read, and fewer blocks a call.
+    """
     rows = [row for row in snapshot.rows(STATEMENTS) if is_application(row)]
-    groups = [group for group in _by_text(rows) if sum(row.calls for row in group) >= calls_min]
+    groups = [group for group in _by_text(rows) if _counts(group, calls_min, blocks_min)]
     rules, paths = Rules(snapshot, parser), SearchPaths(snapshot)
     asked, unparsed = [], 0
     for group in groups[:statements_max]:
@@ -155,6 +159,12 @@ def _by_text(rows: Iterable[Statement]) -> list[list[Statement]]:
     for row in rows:
         groups[row.query, row.role].append(row)
     return sorted(groups.values(), key=lambda group: -sum(row.total_exec_ms for row in group))
+
+
+def _counts(group: Sequence[Statement], calls_min: int, blocks_min: int) -> bool:
+    calls = sum(row.calls for row in group)
+    blocks = sum(row.shared_hit_blocks + row.shared_read_blocks for row in group)
+    return calls >= calls_min and (not group[0].is_read or blocks >= blocks_min * calls)
 
 
 def _asked(group: Sequence[Statement], accesses: Accesses) -> Asked:

@@ -57,7 +57,9 @@ def reckon(
     facts = Facts(snapshot, parser)
     if statements is None:
         hidden = Hidden.of(_hidden(snapshot), facts.search_configuration)
-        workload = workload_of(snapshot, parser, facts.catalog, hidden, calls_min=thresholds.calls_min)
+        workload = workload_of(
+            snapshot, parser, facts.catalog, hidden, calls_min=thresholds.calls_min, blocks_min=thresholds.pages_min
+        )
     else:
         workload = workload_of_texts(statements, parser, facts.catalog)
     choice = choose(

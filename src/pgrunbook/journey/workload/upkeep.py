@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from pgrunbook.journey.workload.access import Writing
+from pgrunbook.journey.workload.access import Write, Writing
 from pgrunbook.journey.workload.candidate import Candidate
-from pgrunbook.journey.workload.demand import Workload
+from pgrunbook.journey.workload.demand import Asked, Workload
 from pgrunbook.journey.workload.facts import Facts, TableFacts
 from pgrunbook.journey.workload.selectivity import null_share, rows_per_value, together
 
@@ -27,19 +29,29 @@ DOCUMENT_PER_BYTE: Final = 0.2
 UNKNOWN_WIDTH_BYTES: Final = 16
 
 
-def write_cost_ms(candidate: Candidate, workload: Workload, facts: Facts) -> float:
+Writes = Mapping[int, Sequence[tuple[Asked, Write]]]
+
+
+def writes_of(workload: Workload, facts: Facts) -> Writes:
+    """The writing statements by the root of the table that they write to."""
+    found: dict[int, list[tuple[Asked, Write]]] = defaultdict(list)
+    for asked in workload.asked:
+        for access in asked.accesses.accesses:
+            if access.write is not None:
+                found[facts.catalog.root(access.table_oid)].append((asked, access.write))
+    return found
+
+
+def write_cost_ms(candidate: Candidate, writes: Writes) -> float:
     """What keeping the index up to date would have cost in the time that the workload was counted."""
     one = WRITE_COST_MS if candidate.method == "btree" else GIN_WRITE_COST_MS
     held = set(candidate.base_columns)
     cost = 0.0
-    for asked in workload.asked:
-        for access in asked.accesses.accesses:
-            write = access.write
-            if write is None or facts.catalog.root(access.table_oid) != candidate.table_oid:
-                continue
-            if write.kind is Writing.DELETE or (write.kind is Writing.UPDATE and not write.columns & held):
-                continue  # VACUUM clears deletes away; an UPDATE of other columns is heap-only or pays for others too
-            cost += min(asked.rows_per_call, BULK_ROWS) * asked.calls * one if asked.rows_per_call <= BULK_ROWS else 0.0
+    for asked, write in writes.get(candidate.table_oid, ()):
+        if write.kind is Writing.DELETE or (write.kind is Writing.UPDATE and not write.columns & held):
+            continue  # VACUUM clears deletes away; an UPDATE of other columns is heap-only or pays for others too
+        if asked.rows_per_call <= BULK_ROWS:
+            cost += asked.rows * one
     return cost
 
 

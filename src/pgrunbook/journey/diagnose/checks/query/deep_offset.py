@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pgrunbook.journey.diagnose.check import Check
+from pgrunbook.journey.diagnose.narrowing import rows_led_to
 from pgrunbook.journey.diagnose.query_shape import gathers, has_offset, selects
 from pgrunbook.journey.diagnose.query_texts import (
     TEXTS,
@@ -36,7 +37,6 @@ from pgrunbook.journey.workload.costs import Cost
 from pgrunbook.journey.workload.existing import IndexFacts
 from pgrunbook.journey.workload.facts import TableFacts
 from pgrunbook.journey.workload.paths import path_of
-from pgrunbook.journey.workload.selectivity import together
 from pgrunbook.model import Advice, Finding, Kind, Severity, Verdict
 
 CORRELATED = 0.9  # rows that follow each other in such an index mostly share a block
@@ -89,7 +89,7 @@ def _finding(cost: Cost, access: Access, table: TableFacts, seen: Seen, limits: 
         rows_read, enough = _sorted_rows(cost, table), limits.sorted_rows
     else:
         rows_read, enough = cost.blocks_per_call * _rows_per_block(index, access, table), limits.rows_read
-    rows_read = max(min(rows_read, _matching_rows(access, table)), cost.blocks_per_call)
+    rows_read = max(min(rows_read, rows_led_to(access, table)), cost.blocks_per_call)
     if rows_read < max(enough, limits.read_ratio * cost.rows_per_call):
         return None
     columns = tuple(order.key.sql for order in access.order)
@@ -117,17 +117,6 @@ def _index_in_order(access: Access, table: TableFacts) -> IndexFacts | None:
     """An index that gives the rows in the order asked for."""
     correlation = {name: row.correlation for name, row in table.statistics.items() if row.correlation is not None}
     return next((i for i in table.indexes if path_of(i, access, table.table, correlation).is_ordered), None)
-
-
-def _matching_rows(access: Access, table: TableFacts) -> float:
-    """So many rows at most can be paged through: those that meet the conditions that an index bounds a scan by."""
-    fewest = max(table.rows, 1.0)
-    for index in table.indexes:
-        bounded = path_of(index, access, table.table, {}).bounded
-        constant = [predicate for predicate in bounded if predicate.joined is None]
-        if constant:
-            fewest = min(fewest, table.rows * together(constant, table))
-    return fewest
 
 
 def _rows_per_block(index: IndexFacts, access: Access, table: TableFacts) -> float:

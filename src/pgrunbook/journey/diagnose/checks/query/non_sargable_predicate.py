@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 from pgrunbook.journey.diagnose.check import Check
 from pgrunbook.journey.diagnose.index_advice import taken_names
+from pgrunbook.journey.diagnose.narrowing import rows_led_to
 from pgrunbook.journey.diagnose.query_texts import (
     TEXTS,
     TEXTS_LIKE,
@@ -41,6 +42,7 @@ from pgrunbook.journey.workload.costs import BLOCK_BYTES, Cost
 from pgrunbook.model import Advice, Blind, Finding, Kind, Severity, Verdict
 
 UNKNOWN_ROWS_PER_BLOCK = 100.0
+BLOCKS_A_ROW = 4.0  # through an index, joins and visibility included
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +92,9 @@ def _matters(cost: Cost, wrapped: Wrapped, limits: Limits) -> bool:
         for index in table.indexes
         if used is not None and used <= set(index.index.columns) and index.index.pages > 0 and not index.is_partial
     ]
+    led_to = rows_led_to(wrapped.access, table)
+    if led_to <= limits.returned_ratio * table.rows and cost.blocks_per_call <= BLOCKS_A_ROW * led_to:
+        return False  # by another condition
     pages = min([table.scan_pages, *whole]) if table.scan_pages else table.rows / UNKNOWN_ROWS_PER_BLOCK
     return cost.blocks_per_call >= limits.read_ratio * pages
 

@@ -352,3 +352,72 @@ def test_a_policy_that_asks_another_table_brings_that_access_along(read: Reader)
     items = next(a for a in found.accesses if read.name(a) == "items")
     assert asked(orders) == [("id", "equal"), ("user_id", "equal")]
     assert asked(items) == [("?", "other"), ("sku", "equal")]  # a policy's subselect is never made a join
+
+
+ODD = (
+    "values (1), (2)",
+    "table users",
+    "select",
+    "select 1 where exists (select)",
+    "select * from users u(a, b) where a = 1",
+    "select u from users u where u = u",
+    "select (u).email, u.*::text from users u where (u).email = $1",
+    "select count(*) filter (where active), percentile_cont(0.5) within group (order by id) from users",
+    "select a, b from (values (1, 2)) v(a, b) join users on users.id = v.a",
+    "select * from users tablesample system (10) where email = $1",
+    "select * from generate_series(1, 3) with ordinality g(i, n), users where id = g.i",
+    "select * from rows from (unnest($1::int[]), unnest($2::int[])) as x(a, b) join users on id = x.a",
+    "select email, sum(id) over (partition by name order by id rows between 1 preceding and current row) from users",
+    "select name, grouping(name) from users group by grouping sets ((name), (email), ())",
+    "select * from users where (id, email) in (select id, status from orders)",
+    "select * from users where (id, email) = ($1, $2) or row(id, email) > row($1, $2)",
+    "select * from users where (select email from users u2 where u2.id = users.id) = $1",
+    "select * from users where id = all (select user_id from orders) and not (id in (select 1)) and id > some ($1)",
+    "select * from users natural join orders cross join items",
+    "select * from (users join orders using (id)) j where j.id = $1",
+    "select * from (select * from users union select * from users) x where x.id = 1",
+    "select * from users where data->'a'->>'b' = $1 and data #>> '{a,b}' = $2 and data['a'] = '1' and tags[1] = 'x'",
+    "select * from users where created_at at time zone 'utc' > $1 and (created_at, created_at) overlaps ($1, $2)",
+    "select * from users where case when active then id end = 1 and coalesce(id, 0) = 1 and nullif(id, 1) is null",
+    "select * from users where email collate \"C\" like 'a%' and email similar to 'a' and email ~* $1 and name ^@ 'b'",
+    "select * from users where xmlexists('//a' passing by ref $1) or data is json or id between symmetric 1 and 2",
+    "select * from users where id is not distinct from $1 and active is not unknown and id in (1, (select 2))",
+    "select * from json_table($1, '$[*]' columns (a int path '$.a')) t join users on users.id = t.a",
+    "select * from xmltable('/a' passing $1 columns b int) x join users on users.id = x.b",
+    "update users set (email, name) = (select status, status from orders o where o.user_id = users.id) where id = 1",
+    "update users u set name = o.status from orders o join items i on i.order_id = o.id where o.user_id = u.id",
+    "update users set name = 'x' where current of c",
+    "insert into users default values returning *",
+    "insert into users (id) values ((select max(id) from orders)) on conflict do nothing",
+    "insert into nowhere select * from nowhere_else",
+    "delete from users where ctid = any (array(select ctid from users limit 10))",
+    "with a as (delete from orders where status = $1 returning user_id) select 1 from users join a on id = a.user_id",
+    "with recursive t(n) as (values (1) union all select n + 1 from t where n < 9) select 1 from t, users where id = n",
+    "with users as (select 1 as id) select * from users where id = 1",
+    "merge into users u using orders o on u.id = o.user_id when matched and o.total > 1 then delete",
+    "merge into users using (select 1) s on true when not matched then insert values (1)",
+    "select distinct on (name) * from users order by name, created_at desc",
+    "select * from users order by random() limit 1",
+    "select * from users order by email using >",
+    "select * from users order by 99, nosuch limit all offset 5 rows",
+    "select * from users order by id fetch first 3 rows with ties",
+    "select * from users for update skip locked",
+    "select nosuch, u.nosuch, x.y.z, a.b.c.d from users u where nosuch = 1 and u.nosuch = 2 and x.y.z = 3",
+    "select * from users u1, users u2 where email = $1",
+    "select * from only users where id = cast($1 as bigint)",
+    "declare c cursor for select * from users where email = $1",
+    "explain analyze select * from users where email = $1",
+    "create table copy as select * from users where email = $1",
+    "copy (select * from users where email = $1) to stdout",
+    "create materialized view v as select * from users",
+    "vacuum users",
+    "select * from users where email = $1::text::varchar(20) and $1 <@ tags and array[$1] <@ tags and tags = $2",
+)
+
+
+@pytest.mark.parametrize("sql", ODD)
+def test_whatever_the_grammar_allows_is_walked(read: Reader, sql: str) -> None:
+    found = read.all(sql)
+    policies = {"users": "id in (select user_id from orders) or (select active from users u where u.id = users.id)"}
+    secured = read.all(sql, policies)
+    assert len({access.number for access in secured.accesses}) == len(secured.accesses) >= len(found.accesses)

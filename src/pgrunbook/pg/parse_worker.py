@@ -12,6 +12,7 @@ from typing import Any
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
     from google.protobuf.json_format import MessageToDict, ParseDict  # noqa: PLC0415 - only the child pays for these
+    from google.protobuf.message import DecodeError  # noqa: PLC0415
     from postgast import ParseResult, PgQueryError, deparse, fingerprint, normalize, parse  # noqa: PLC0415
 
     sql = request["sql"]
@@ -27,6 +28,8 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
                 return {"ok": deparse(ParseDict({"stmts": [{"stmt": json.loads(sql)}]}, ParseResult()))}
             case other:
                 return {"error": f"unknown request {other}"}
+    except DecodeError:  # a hundred messages within each other, which is fifty operators or so
+        return {"error": "nested too deeply"}
     except (PgQueryError, RecursionError, ValueError) as exc:
         return {"error": str(exc).splitlines()[0] if str(exc) else type(exc).__name__}
 

@@ -136,6 +136,13 @@ def one_by_one(amount: int) -> Body:
 
 ENTRY = ("create table entry (no bigint generated always as identity primary key, id int, what text)",)
 
+WIDE = (
+    "create table wide (id int primary key, filler text not null)",
+    "insert into wide select i, repeat('x', 900) from generate_series(1, 45000) i",  # 45 MB, of 32 MB of buffers
+    "vacuum analyze wide",
+)
+JOINS = " join ".join(["person as p0", *(f"person as p{n} on p{n}.id = p{n - 1}.team" for n in range(1, 12))])
+
 CASES: list[Fault | Decoy] = [
     fault("a query of 200 ms", "slow_query", calls("select pg_sleep(0.2)"), "select pg_sleep", sql=()),
     fault(
@@ -214,6 +221,34 @@ CASES: list[Fault | Decoy] = [
         "insert into entry",
         sql=ENTRY,
         severity=("notice", "warning"),
+    ),
+    fault(
+        "a table that does not stay in the cache",
+        "low_hit_ratio_query",
+        calls("select sum(length(filler)) from wide", 25),
+        "select sum(length(filler)) from wide",
+        sql=WIDE,
+        severity=("notice", "warning"),
+    ),
+    fault(
+        "eleven joins planned anew each time",
+        "high_planning_time",
+        calls(
+            f"select 1 from {JOINS} where p0.id = 1",
+            25,
+            "set pg_stat_statements.track_planning = on",
+            "set join_collapse_limit = 12",
+            "set geqo = off",
+        ),
+        "select $1 from person as p0",
+        severity=("notice",),
+    ),
+    fault(
+        "a summary of a table that nobody writes",
+        "materialized_view_candidate",
+        calls("select team, count(distinct md5(email || name)) from person group by team", 25),
+        "select team, count(distinct md5",
+        severity=("notice",),
     ),
     Fault(
         name="a look-up for each row, while it happens",

@@ -37,11 +37,11 @@ TRACK_PLANNING = "pg_stat_statements.track_planning"
 class Limits:
     """When planning is a burden.
 
-    `mean_plan_ms`: a join of two or three tables is planned within a millisecond.  `plans`: the first ones of a session
-    read the catalog and are slow.  `plan_ratio`: of planning and running together.
+    `mean_plan_ms`: a join of two or three tables is planned in less than a millisecond.  `plans`: the first ones of a
+    session read the catalog and are slow.  `plan_ratio`: of planning and running together.
     """
 
-    mean_plan_ms: float = 5.0
+    mean_plan_ms: float = 2.0
     plans: int = 20
     plan_ratio: float = 0.5
 

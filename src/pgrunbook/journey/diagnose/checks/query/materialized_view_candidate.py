@@ -116,16 +116,25 @@ def _changed_ratio(tables: list[TableFacts], seen: Seen) -> float | None:
         for member in table.members:
             row = now.get(member.oid)
             if row is not None:
-                changed += _changed(row, before)
+                changed += _changed(row, before, member.estimated_rows)
         rows += table.rows
     return changed / rows if rows and now else None
 
 
-def _changed(row: TableActivity, before: Mapping[int, TableActivity] | None) -> float:
+def _changed(row: TableActivity, before: Mapping[int, TableActivity] | None, analyzed_rows: float) -> float:
+    """Rows written in the window, else since ANALYZE.
+
+    A session that fills a table and analyses it hands in its inserts afterwards, so that they count as later ones (and
+    as live rows twice); but inserts that ANALYZE has seen are in `analyzed_rows` already.
+    """
     earlier = before.get(row.oid) if before is not None else None
-    if earlier is None:
+    if earlier is not None:
+        return max(0, _writes(row) - _writes(earlier))
+    if analyzed_rows < 0:
         return row.modified_rows
-    return max(0, _writes(row) - _writes(earlier))
+    unseen = max(0.0, row.rows_inserted - row.rows_deleted - analyzed_rows)
+    grown = min(abs(row.live_rows - analyzed_rows), unseen)
+    return min(row.modified_rows, grown + row.rows_updated + row.rows_deleted)
 
 
 def _writes(row: TableActivity) -> int:

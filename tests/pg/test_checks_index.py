@@ -538,6 +538,22 @@ def test_a_brand_new_index_is_not_yet_judged(pg: FreshDatabase) -> None:
     assert ask(pg.dsn, "unused_index").findings == ()
 
 
+def test_an_index_is_as_new_when_it_was_built_concurrently_or_is_no_btree(pg: FreshDatabase) -> None:
+    orders(pg)
+    busy(pg, queries=200)
+    pg.execute("create index concurrently fresh on orders (total)", "create index hashed on orders using hash (total)")
+    pg.execute("explain select * from orders where total = 1")
+    counted(pg, "pg_stat_get_blocks_fetched('fresh'::regclass) > 10")
+    answer = ask(pg.dsn, "unused_index")
+    assert answer.findings == ()
+    assert "2 indexes" in answer.blind[0].reason
+    busy(pg, queries=200)
+    for _ in range(6):
+        with psycopg.connect(pg.dsn) as conn:
+            conn.execute("explain select * from orders where total = 1")
+    until(lambda: objects(ask(pg.dsn, "unused_index")) == ["public.fresh"], "others have planned with it")
+
+
 def test_indexes_that_earn_their_keep_without_being_read_are_kept(pg: FreshDatabase) -> None:
     orders(pg)
     pg.execute(

@@ -34,6 +34,8 @@ from pgrunbook.model import Blind, Finding, Kind, ServerRole, Severity, Verdict
 from pgrunbook.report.words import duration
 
 RECENT_S = 7 * 86400.0  # a table whose other indexes were read within a week is in use
+PAGE_BYTES = 8192
+OWN_PLANS = 4  # who makes an index plans a few statements to see what it does; each touches one block
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +46,8 @@ class Limits:
     scanned at all; or the table was scanned `table_scans` times by other means, however young the counters are: the
     same work will go on without this index.  From 16 on an index that was read, but not for `counters_age_s`, counts
     as unused too.  An index is brand-new while nobody has written to its table or planned a query on it since (VACUUM
-    alone touches one block of it each time), unless `old_xids` transactions have passed.  `small_bytes` is where
-    dropping saves little (eight pages).
+    alone touches one block of it each time, CREATE INDEX CONCURRENTLY each block once), unless `old_xids` transactions
+    have passed.  `small_bytes` is where dropping saves little (eight pages).
     """
 
     counters_age_s: float = 35 * 86400.0
@@ -73,13 +75,28 @@ def judge(seen: Seen, limits: Limits) -> Iterator[Verdict]:
         idle_s = _idle_s(tree, latest.get(table.root.oid), counters)
         if stands_for.get(tree.root.oid) or (tree.scans and idle_s < limits.counters_age_s):
             continue  # read, or to be read once the index is gone that it makes superfluous
-        is_new = tree.blocks_touched <= table.vacuums and tree.age_xids < limits.old_xids
+        is_new = tree.age_xids < limits.old_xids and _is_as_it_was_made(tree, table, limits)
         if not is_new and (tree.scans or _can_tell(table, counters, limits)):
             yield _finding(tree, table, counters, limits, texts.get(tree.root.oid), idle_s=idle_s)
         else:
             young.append(tree.root.qualified)
     if young:
         yield _too_early(young, counters)
+
+
+def _is_as_it_was_made(tree: IndexTree, table: TableTree, limits: Limits) -> bool:
+    """Nothing but its making and VACUUM seems to have touched it.  Only of B-trees it is known what making touches.
+
+    A plain build asks for no block; one that is concurrent reads all but the metapage once more to validate itself
+    (a few blocks tell nothing: a few plans touch as many).
+    """
+    if tree.root.access_method != "btree":
+        return True
+    if tree.blocks_touched <= table.vacuums:
+        return True
+    pages = tree.size_bytes // PAGE_BYTES
+    validated = range(pages - len(tree.members), pages + table.vacuums + OWN_PLANS + 1)
+    return tree.size_bytes >= limits.small_bytes and tree.blocks_touched in validated
 
 
 def _too_early(young: Sequence[str], counters: Counters) -> Blind:

@@ -90,6 +90,25 @@ def test_one_finding_is_mended_by_the_beginning_of_its_fingerprint(pg: FreshData
     assert indexes(pg) == "Second Copy copy kept t_pkey"
 
 
+def test_a_step_that_two_findings_call_for_is_planned_once(pg: FreshDatabase, cli: CommandLine) -> None:
+    pg.execute(
+        "create extension pg_stat_statements",
+        "create table parent (id int primary key)",
+        "create table child (id int primary key, parent_id int references parent, note text)",
+        "insert into parent select generate_series(1, 1000)",
+        "insert into child select g, 1 + g % 1000, repeat('x', 100) from generate_series(1, 100000) g",
+        "vacuum analyze",
+        *["select count(*) from child where parent_id = 1"] * 60,
+    )
+    only = ("--only", "missing_index,unindexed_foreign_key")
+    found = json.loads(cli("diagnose", pg.dsn, *only, "--format", "json").out)["findings"]
+    assert {one["check"] for one in found} == {"missing_index", "unindexed_foreign_key"}
+    planned = cli("plan", pg.dsn, *only, "-o", "plan.json")
+    assert planned.out.count("CREATE INDEX CONCURRENTLY child_parent_id_idx") == 1
+    assert "1 step for database" in planned.out
+    assert len(json.loads((cli.folder / "plan.json").read_text(encoding="utf-8"))["steps"]) == 1
+
+
 def test_nothing_is_changed_when_nobody_agrees(pg: FreshDatabase, cli: CommandLine) -> None:
     copies(pg)
     for words in (("apply", pg.dsn, *ONLY, "--no-rehearse"), ("--quiet", "apply", pg.dsn, *ONLY, "--no-rehearse")):

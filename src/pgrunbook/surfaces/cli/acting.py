@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import click
 
 from pgrunbook.errors import UsageError
 from pgrunbook.journey.act import apply as act
-from pgrunbook.journey.act import in_order
 from pgrunbook.journey.act import undo as take_back
 from pgrunbook.journey.advise import plan_file
 from pgrunbook.journey.observe import observe
@@ -84,27 +82,27 @@ def apply(
     given = sort_out(words)
     wanted = _wanted(given, dsn_flag, only)
     planned = make_plan(wanted, invocation)
-    ordered = dataclasses.replace(planned.plan, steps=in_order(planned.plan.steps))
-    left_open = open_steps(fold(read(folder_for(ordered.target))))
+    plan = planned.plan
+    left_open = open_steps(fold(read(folder_for(plan.target))))
     console, drawn = text_console(invocation)
     lines = Lines(console)
-    if ordered.steps:
-        show(lines, ordered)
-        result = try_out(ordered, wanted.dsn, invocation) if rehearse_first else None
+    if plan.steps:
+        show(lines, plan)
+        result = try_out(plan, wanted.dsn, invocation) if rehearse_first else None
         if result is not None:
             changes.rehearsal(lines, result)
     lines.paragraph(_sum(planned), style="bold")
     if left_open:
         lines.paragraph(f"Left open by an earlier run, and looked into first: {counted(len(left_open), 'step')}.")
     _show(invocation, drawn.getvalue(), yes=yes)
-    if not ordered.steps and not left_open:
+    if not plan.steps and not left_open:
         return Exit.FINE
-    if ordered.steps and rehearse_first and result is not None:
+    if plan.steps and rehearse_first and result is not None:
         raise_if_failed(result)
-    question = f"Apply {counted(len(ordered.steps), 'step')} to {describe(wanted.dsn)}?"
-    consent.ask(question, ordered.target.database, yes=yes)
+    question = f"Apply {counted(len(plan.steps), 'step')} to {describe(wanted.dsn)}?"
+    consent.ask(question, plan.target.database, yes=yes)
     with watching(invocation) as tell:
-        outcome = act(ordered.steps, wanted.dsn, verify=QueryVerifier(), progress=tell, target=ordered.target)
+        outcome = act(plan.steps, wanted.dsn, verify=QueryVerifier(), progress=tell, target=plan.target)
     return _deliver(invocation, outcome, form)
 
 

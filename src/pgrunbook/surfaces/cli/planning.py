@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pgrunbook import config
 from pgrunbook.errors import Refused, Unsupported, UsageError
+from pgrunbook.journey.act import in_order
 from pgrunbook.journey.advise import plan_file
 from pgrunbook.journey.advise.plan import plan_of
 from pgrunbook.journey.diagnose.request import answer_from, look, request_from
@@ -48,7 +49,12 @@ class Planned:
 
 
 def make_plan(wanted: Wanted, invocation: Invocation) -> Planned:
-    """The plan that is wanted.  Raises UsageError for an id that nobody knows."""
+    """The plan that is wanted, as it would be carried out.  Raises UsageError for an id that nobody knows."""
+    planned = _plan_as_wanted(wanted, invocation)
+    return replace(planned, plan=replace(planned.plan, steps=in_order(planned.plan.steps)))
+
+
+def _plan_as_wanted(wanted: Wanted, invocation: Invocation) -> Planned:
     if wanted.plan is not None:
         plan = plan_file.load(wanted.plan)
         with busy(invocation, "looking …"):

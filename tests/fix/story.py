@@ -25,6 +25,18 @@ def ask(dsn: str, check: str, **limits: Any) -> Diagnosis:
     return diagnose(dsn, only=[check], limits=overrides)
 
 
+def eventually(dsn: str, check: str, **limits: Any) -> Finding:
+    """The one finding of a check that needs a moment to appear."""
+    found: list[Finding] = []
+
+    def is_there() -> bool:
+        found[:] = ask(dsn, check, **limits).findings
+        return len(found) == 1
+
+    until(is_there, f"{check} finds something")
+    return found[0]
+
+
 def objects(diagnosis: Diagnosis) -> list[str]:
     """The objects of the findings at warning or above."""
     return [finding.object for finding in diagnosis.findings if finding.severity is not Severity.NOTICE]

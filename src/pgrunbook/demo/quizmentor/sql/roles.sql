@@ -13,7 +13,7 @@ begin
         create role service_role nologin bypassrls;
     end if;
     if not exists (select from pg_catalog.pg_roles where rolname = 'quizmentor_app') then
-        create role quizmentor_app login noinherit bypassrls;
+        create role quizmentor_app login noinherit;
     end if;
 exception
     when duplicate_object or unique_violation then

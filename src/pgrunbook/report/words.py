@@ -155,8 +155,11 @@ class _Figures(string.Formatter):
     def __init__(self, values: Mapping[str, Value]) -> None:
         self._values = values
 
+    def figures(self, template: str) -> list[str]:
+        return [name for _, name, _, _ in self.parse(template) if name]
+
     def sentence(self, template: str) -> str | None:
-        fields = [name for _, name, _, _ in self.parse(template) if name]
+        fields = self.figures(template)
         if any(self._values.get(name) is None for name in fields):
             return None
         return template.format_map({name: figure(name, self._values[name]) for name in fields})
@@ -165,9 +168,23 @@ class _Figures(string.Formatter):
 def sentences(template: str, values: Mapping[str, Value]) -> str:
     """Fill a check's `Says:` template; a sentence with a figure that is missing or None is left out.
 
+    Of one with a colon or semicolon the first half stays, unless it is a colon's and has no figure of its own.
+
     >>> sentences("It has {rows} rows.  It wastes {waste_bytes}.", {"rows": 3})
     'It has 3 rows.'
+    >>> sentences("It ran {calls} times: {query}.  It last said: {query}.", {"calls": 3})
+    'It ran 3 times.'
     """
     filler = _Figures(values)
-    filled = (filler.sentence(part) for part in re.split(r"(?<=[.;:])\s+", " ".join(template.split())))
-    return " ".join(text for text in filled if text)
+    said: list[str] = []
+    for sentence in re.split(r"(?<=[.])\s+", " ".join(template.split())):
+        parts = re.split(r"(?<=[;:])\s+", sentence)
+        filled = [filler.sentence(part) for part in parts]
+        while len(filled) > 1 and filled[-1] is None:
+            filled.pop()
+            announced = filled[-1]
+            if announced is not None:
+                is_empty = announced.endswith(":") and not filler.figures(parts[len(filled) - 1])
+                filled[-1] = None if is_empty else f"{announced[:-1]}."
+        said += [text for text in filled if text]
+    return " ".join(said)

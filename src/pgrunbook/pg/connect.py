@@ -15,6 +15,7 @@ from psycopg.rows import TupleRow
 from psycopg.types.string import StrDumper
 
 from pgrunbook.errors import ServerError, Unreachable, Unsupported, UsageError
+from pgrunbook.pg.secrets import has_stray_at
 
 CONNECT_TIMEOUT_S = 10
 Session: TypeAlias = Connection[TupleRow]
@@ -43,15 +44,18 @@ def resolve_dsn(positional: str | None, flag: str | None = None) -> str:
 
 def describe(dsn: str) -> str:
     """The target in words, without any secret: `database shop on db-1:5432 as app`."""
+    if has_stray_at(dsn):
+        return "the given DSN"
     try:
         parts = conninfo_to_dict(dsn)
     except psycopg.ProgrammingError:
         return "the given DSN"
     where = parts.get("host") or parts.get("hostaddr") or os.environ.get("PGHOST") or "the default host"
     port = parts.get("port") or os.environ.get("PGPORT") or "5432"
-    database = parts.get("dbname") or os.environ.get("PGDATABASE") or "the default database"
+    database = parts.get("dbname") or os.environ.get("PGDATABASE")
     user = parts.get("user") or os.environ.get("PGUSER")
-    return f"database {database} on {where}:{port}" + (f" as {user}" if user else "")
+    named = f"database {database}" if database else "the default database"
+    return f"{named} on {where}:{port}" + (f" as {user}" if user else "")
 
 
 def connect(dsn: str, *, station: str, timeout_s: int = CONNECT_TIMEOUT_S) -> Session:
@@ -59,6 +63,11 @@ def connect(dsn: str, *, station: str, timeout_s: int = CONNECT_TIMEOUT_S) -> Se
 
     Nothing is prepared, so that it works behind a transaction pooler.  Raises Unreachable or UsageError.
     """
+    if has_stray_at(dsn):  # the driver's message would show what it took for a host
+        raise UsageError(
+            "the DSN cannot be read: it holds an @ where no user and password can end",
+            hint="In a URI, write @ as %40 and / as %2F, or give the password in PGPASSWORD or ~/.pgpass.",
+        )
     try:
         conn = psycopg.connect(
             dsn,
@@ -89,7 +98,7 @@ def _unreachable(dsn: str, exc: psycopg.OperationalError) -> ServerError:
         ("password authentication failed", "Check the user and its password (PGPASSWORD, ~/.pgpass)."),
         ("no password supplied", "Give the password in PGPASSWORD or ~/.pgpass."),
         ("does not exist", "Check the names of database and role."),
-        ("too many clients", "The server has no connection left: pgrunbook emergency exhaustion."),
+        ("too many clients", "The server has no connection left: connect as a superuser, who has some in reserve."),
         (
             "remaining connection slots",
             "Only reserved connections are left: connect as a role that may use them.",

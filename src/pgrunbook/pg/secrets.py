@@ -21,3 +21,19 @@ def without_password(dsn: str) -> str:
     if not any(key in parts for key in _SECRET_KEYS):
         return dsn
     return make_conninfo(**{key: str(value) for key, value in parts.items() if key not in _SECRET_KEYS})
+
+
+def has_stray_at(dsn: str) -> bool:
+    """Whether libpq would take a part of a URI's password, with its @ or / unescaped, for a host or database name.
+
+    >>> has_stray_at("postgresql://app:s3c@ret@db/shop"), has_stray_at("postgresql://app:s3c/ret@db/shop")
+    (True, True)
+    >>> has_stray_at("postgresql://app:s3c%40ret@db/shop?application_name=a@b")
+    False
+    """
+    scheme, _, rest = dsn.partition("://")
+    if scheme not in {"postgresql", "postgres"}:
+        return False
+    before, at, after = rest.partition("@")
+    place = after if at and "/" not in before else rest
+    return "@" in place.partition("?")[0]

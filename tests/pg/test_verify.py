@@ -13,6 +13,7 @@ from tests.fix.server import FreshDatabase
 from pgrunbook.journey.observe.observer import Observer
 from pgrunbook.journey.steps import Step, spec_of
 from pgrunbook.journey.steps.create_index import CreateIndex
+from pgrunbook.journey.steps.drop_index import DropIndex
 from pgrunbook.journey.steps.replace_policy import ReplacePolicy
 from pgrunbook.journey.steps.runner import run_step
 from pgrunbook.journey.steps.set_autovacuum import SetAutovacuum
@@ -126,6 +127,17 @@ def test_without_named_queries_all_that_touch_the_table_count(shop: FreshDatabas
         judgement = proven(shop, USEFUL)
     assert judgement.improved is True
     assert judgement.figures["queryids"] == tuple(query.queryid for query in named(shop, "customer_id ="))
+
+
+@pytest.mark.pg("== 18")
+@pytest.mark.parametrize("keys, verdict", [("customer_id", "worse"), ("amount", "unchanged")])
+def test_a_dropped_index_must_not_make_a_query_dearer(shop: FreshDatabase, keys: str, verdict: str) -> None:
+    definition = f"CREATE INDEX orders_gone ON public.orders USING btree ({keys})"
+    shop.execute(definition, BY_CUSTOMER.replace("%s", "7"))
+    judgement = proven(shop, DropIndex(schema="public", name="orders_gone", definition=definition))
+    assert judgement.figures["verdict"] == verdict
+    assert judgement.figures["basis"] == "estimated"
+    assert judgement.improved is (False if verdict == "worse" else None)
 
 
 @pytest.mark.pg("== 18")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -74,8 +75,7 @@ def _completed(query: MeasuredQuery, known: Sequence[Statement]) -> MeasuredQuer
 
 
 def _touching(conn: Session, step: Step, known: Sequence[Statement], parser: Parser) -> list[Statement]:
-    schema = getattr(step, "schema", None)
-    name = getattr(step, "table", None) or getattr(step, "name", None)
+    schema, name = _table_or_index(step, parser)
     family = {(str(s), str(n)) for s, n in conn.execute(_FAMILY, {"schema": schema, "name": name}).fetchall()}
     subject: set[str] | None = None
     if step.kind == "replace_policy":
@@ -90,6 +90,17 @@ def _touching(conn: Session, step: Step, known: Sequence[Statement], parser: Par
         if any(name in row.query for _, name in family) and _names_any(row.query, family, parser):
             found[row.queryid] = row
     return list(found.values())
+
+
+def _table_or_index(step: Step, parser: Parser) -> tuple[str | None, str | None]:
+    """What leads to the step's table.  An index that is to be dropped does not once it is gone: its definition does."""
+    schema, table = getattr(step, "schema", None), getattr(step, "table", None)
+    definition = getattr(step, "definition", None)
+    if table is None and definition is not None:
+        with contextlib.suppress(ParseFailed):
+            relation = parser.statement(definition)["index_stmt"]["relation"]
+            return relation.get("schemaname", schema), relation["relname"]
+    return schema, table or getattr(step, "name", None)
 
 
 def _names_any(text: str, family: set[tuple[str, str]], parser: Parser) -> bool:

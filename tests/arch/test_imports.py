@@ -32,7 +32,16 @@ ORDER = (
     "demo",
     "surfaces",
 )
-DRIVER_ALLOWED = ("pg", "lab", "journey.observe", "journey.steps", "journey.verify", "journey.rehearse", "journey.act")
+DRIVER_ALLOWED = (
+    "pg",
+    "lab",
+    "journey.observe",
+    "journey.steps",
+    "journey.planner",
+    "journey.verify",
+    "journey.rehearse",
+    "journey.act",
+)
 
 
 def modules() -> Iterator[tuple[str, Path]]:

@@ -82,6 +82,10 @@ class Parser:
         statement = str(self._ask("deparse", json.dumps({"select_stmt": select})))
         return statement.removeprefix("SELECT ")
 
+    def sql(self, statement: Tree) -> str:
+        """The SQL text of one statement's tree: what `statement` reads, `sql` writes."""
+        return str(self._ask("deparse", json.dumps(statement)))
+
     def _ask(self, want: str, sql: str) -> Any:
         if len(sql.encode("utf-8", "replace")) > MAX_BYTES:
             raise ParseFailed(f"longer than {MAX_BYTES} bytes")

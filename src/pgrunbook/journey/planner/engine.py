@@ -24,7 +24,8 @@ class CannotPlan(Refused):
 class TriedIndex:
     """One index that was asked for.
 
-    `name` is what plans will show; "" when it could not be tried.  `size_bytes` is modelled, never measured.
+    `name` is what plans will show, for each partition's part of it too; "" when it could not be tried.
+    `size_bytes` is modelled, never measured, and of all partitions together.
     `refused` says why it could not be tried; None when it could.
     """
 

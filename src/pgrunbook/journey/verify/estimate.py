@@ -8,7 +8,6 @@ functions that the planner evaluates do not run with our rights.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,20 +18,13 @@ from pgrunbook.errors import Unreachable
 from pgrunbook.model.plan import MeasuredQuery
 from pgrunbook.pg.connect import Session, first_line
 from pgrunbook.pg.parse import ParseFailed, Parser
-from pgrunbook.pg.trees import nodes
+from pgrunbook.pg.planned import NotPlanned, planned
 
 _BEGIN = (
     "begin transaction read only; set local lock_timeout = 500; set local statement_timeout = 5000;"
     " set local plan_cache_mode = force_generic_plan"
 )
 _NAME = "pgrunbook_estimate"
-_PLANNED = frozenset({"select_stmt", "insert_stmt", "update_stmt", "delete_stmt", "merge_stmt"})
-_TYPES = (
-    r"timestamp(?: with(?:out)? time zone)?|timestamptz|time(?: with(?:out)? time zone)?|timetz|date|interval|numeric"
-    r"|double precision|float8|float4|real|bool(?:ean)?|uuid|jsonb?|inet|cidr|bytea|int[248]|bigint|integer|smallint"
-    r"|text|varchar|regclass|tsquery|tsvector|point|box|money|xml"
-)
-_TYPED = re.compile(rf"\b({_TYPES})\s+(\$\d+)", re.IGNORECASE)
 _SEARCH_PATH = """/* pgrunbook: search_path_of */
 select coalesce(
   (select pg_catalog.substr(c.setting, 13)
@@ -49,15 +41,6 @@ select coalesce(
 
 class NoEstimate(Exception):
     """The planner could not be asked about one statement; the message says why."""
-
-
-def explainable(text: str) -> str:
-    """The text as EXPLAIN takes it: pg_stat_statements leaves `date $1` where `date '…'` was.
-
-    >>> explainable("select * from t where at > now() - interval $1 and d = date $2")
-    'select * from t where at > now() - ($1)::interval and d = ($2)::date'
-    """
-    return _TYPED.sub(r"(\2)::\1", text)
 
 
 class Estimator:
@@ -87,15 +70,13 @@ class Estimator:
 
     def _checked(self, text: str) -> tuple[str, int]:
         """The text, if it is one planned statement, and how many parameters it has."""
-        ready = explainable(text)
         try:
-            tree = self._parser.statement(ready)
+            ready = planned(text, self._parser)
         except ParseFailed as exc:
             raise NoEstimate(f"its text cannot be parsed: {exc}") from exc
-        if not _PLANNED & tree.keys():
-            raise NoEstimate("it is no statement that the planner plans")
-        numbers = [int(node.get("number", 0)) for kind, node in nodes(tree) if kind == "param_ref"]
-        return ready, max(numbers, default=0)
+        except NotPlanned as exc:
+            raise NoEstimate(str(exc)) from exc
+        return ready.text, ready.parameters
 
     def _become(self, role: str | None, *, as_role: bool) -> None:
         row = self._conn.execute(_SEARCH_PATH, {"role": role}).fetchone()

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pgrunbook.errors import UsageError
 
@@ -58,8 +59,10 @@ class Config:
     skip: tuple[str, ...] = ()
     schemas: tuple[str, ...] = ()
     window_s: float = 0.0
+    metrics_url: str = ""
     checks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     expect: Mapping[str, Any] = field(default_factory=dict)
+    procedures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     mutes: tuple[Mute, ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict)
     project_file: Path | None = None
@@ -93,18 +96,37 @@ def _seconds(value: Any) -> float:
     return seconds
 
 
+def _url(value: Any) -> str:
+    try:
+        parts = urlsplit(value) if isinstance(value, str) else None
+        is_fine = parts is not None and parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_fine = False
+    if value == "":
+        return ""
+    if not is_fine or parts is None:
+        raise ValueError("must be an address such as http://db-1:9100/metrics")
+    if parts.password is not None:
+        raise ValueError("must hold no password: it comes from PGRUNBOOK_METRICS_PASSWORD")
+    return str(value)
+
+
 SETTINGS = (
     Setting(name="fail_on", default="critical", read=_choice, says="Findings that end diagnose with 1 or 2."),
     Setting(name="only", default=(), read=_names, says="The only checks or families that diagnose asks."),
     Setting(name="skip", default=(), read=_names, says="Checks or families that diagnose leaves out."),
     Setting(name="schemas", default=(), read=_names, says="The only schemas whose objects are reported."),
     Setting(name="window_s", default=0.0, read=_seconds, says="Seconds between two readings of the counters."),
+    Setting(
+        name="metrics_url", default="", read=_url, says="A node exporter or Supabase metrics endpoint, for health."
+    ),
 )
 EXPECTATIONS: Mapping[str, tuple[type, ...]] = {
     "memory_bytes": (int,),  # of the server's machine, which no SQL can ask
     "replicas": (int,),  # standbys that stream from the primary
     "wal_disk_free_bytes": (int,),  # what is left for pg_wal, which no SQL can ask
 }
+PROCEDURES = ("maintain",)  # tables that the procedure of this name reads, and whose keys it knows
 _MUTE_KEYS = {"fingerprint", "check", "reason", "until"}
 
 
@@ -182,10 +204,12 @@ def _with_file(config: Config, path: Path) -> Config:
             config = _with_checks(config, path, value)
         elif key == "expect":
             config = _with_expectations(config, path, value)
+        elif key in PROCEDURES:
+            config = _with_procedure(config, path, key, value)
         elif key == "mute":
             config = _with_mutes(config, path, value)
         else:
-            readable = (*known, "[checks.NAME]", "[expect]", "[[mute]]")
+            readable = (*known, "[checks.NAME]", "[expect]", *(f"[{name}]" for name in PROCEDURES), "[[mute]]")
             raise UsageError(f"{path}: unknown key {key!r}", hint=f"Known keys: {', '.join(readable)}.")
     return config
 
@@ -224,6 +248,15 @@ def _with_expectations(config: Config, path: Path, table: Any) -> Config:
         expect[key] = frozen
     origins = {**config.origins, **{f"expect.{key}": str(path) for key in table}}
     return dataclasses.replace(config, expect=expect, origins=origins)
+
+
+def _with_procedure(config: Config, path: Path, name: str, table: Any) -> Config:
+    """The table as it stands; a key of the project's file takes the place of the user's."""
+    if not isinstance(table, dict):
+        raise UsageError(f"{path}: {name} must be a table: [{name}]")
+    merged = {**config.procedures.get(name, {}), **table}
+    origins = {**config.origins, **{f"{name}.{key}": str(path) for key in table}}
+    return dataclasses.replace(config, procedures={**config.procedures, name: merged}, origins=origins)
 
 
 def _with_mutes(config: Config, path: Path, entries: Any) -> Config:

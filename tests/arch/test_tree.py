@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
 import re
 import subprocess
@@ -87,3 +88,16 @@ def test_modules_stay_readable_in_one_sitting() -> None:
 def test_the_version_is_written_once() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", pgrunbook.__version__)
     assert pgrunbook.__version__ not in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def test_the_generated_pages_are_up_to_date() -> None:
+    """What `make docs` would write stands there already, and nothing else."""
+    spec = importlib.util.spec_from_file_location("docs", ROOT / "tools" / "docs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    docs = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(docs)
+    made: dict[Path, str] = docs.pages()
+    stale = [path.name for path, page in made.items() if not path.exists() or path.read_text("utf-8") != page]
+    gone = [path.name for path in (ROOT / "docs" / "checks").glob("*.md") if path not in made]
+    assert (stale, gone) == ([], []), "make docs"

@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests.fix.exporter import exporter, supabase_text
 from tests.fix.server import FreshDatabase
 from tests.journey.conftest import CommandLine
 
@@ -102,3 +103,20 @@ def test_it_can_be_written_to_a_file(shop: FreshDatabase, cli: CommandLine) -> N
     assert (ended.code, ended.out) == (0, "")
     assert (cli.folder / "health.md").read_text(encoding="utf-8").startswith("# test\\_")
     assert cli("health", "host=/nowhere").code == 3
+
+
+def test_the_machine_is_known_from_the_exporter_that_the_configuration_names(
+    shop: FreshDatabase, cli: CommandLine
+) -> None:
+    with exporter(lambda number: supabase_text(60.0 * number), password="sb_secret", path="/m") as base:
+        (cli.folder / "pgrunbook.toml").write_text(f'metrics_url = "{base}/m"\n', encoding="utf-8")
+        words = ("health", shop.dsn_as(shop.role("plain")), "--window", "1", "--format", "json")
+        refused = json.loads(cli(*words).out)
+        ended = cli(*words, env={"PGRUNBOOK_METRICS_PASSWORD": "sb_secret"})
+    by_name = {metric["name"]: metric for metric in json.loads(ended.out)["metrics"]}
+    assert (by_name["cpu_ratio"]["value"], by_name["cpu_ratio"]["mark"]) == (0.3, "met")
+    assert (by_name["disk_wait_ratio"]["value"], by_name["disk_wait_ratio"]["mark"]) == (0.15, "not met")
+    assert (by_name["memory_ratio"]["value"], by_name["memory_ratio"]["mark"]) == (0.75, "met")
+    assert by_name["cpu_ratio"]["source"].startswith(f"the exporter at {base}/m, 2 cores")
+    assert "sb_secret" not in ended.out
+    assert "401" in next(metric["why"] for metric in refused["metrics"] if metric["name"] == "cpu_ratio")

@@ -28,7 +28,15 @@ from pgrunbook.report.health import formula_words, render_json, render_markdown
 
 BEFORE = AT - timedelta(seconds=10)
 HIDDEN = Unread(reason="not allowed", cure="GRANT pg_monitor TO app;")
-HOST = Host(cpu_ratio=0.35, disk_wait_ratio=0.02, memory_ratio=0.5, memory_bytes=8 << 30, cores=4, seconds=10.0)
+HOST = Host(
+    where="this machine, on which the server runs",
+    cpu_ratio=0.35,
+    disk_wait_ratio=0.02,
+    memory_ratio=0.5,
+    memory_bytes=8 << 30,
+    cores=4,
+    seconds=10.0,
+)
 
 
 def reading(*rows: Any) -> Reading[Any]:

@@ -17,14 +17,21 @@ from pgrunbook.pg.connect import Session
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """Shares of the processors' time between two looks, and of the memory now."""
+    """Shares of the processors' time between two looks, and of the memory now; None where nobody knows, and `why`.
 
-    cpu_ratio: float
-    disk_wait_ratio: float
-    memory_ratio: float
-    memory_bytes: int
-    cores: int
+    `is_named`: the configuration names its exporter, which is then asked before anybody else.
+    """
+
+    where: str
     seconds: float
+    cpu_ratio: float | None = None
+    disk_wait_ratio: float | None = None
+    memory_ratio: float | None = None
+    memory_bytes: int | None = None
+    cores: int | None = None
+    is_named: bool = False
+    why: str = ""
+    cure: str = ""
 
 
 class HostWatch:
@@ -47,6 +54,7 @@ class HostWatch:
         waited = getattr(now, "iowait", 0.0) - getattr(self._times, "iowait", 0.0)
         idled = now.idle - self._times.idle
         return Host(
+            where="this machine, on which the server runs",
             cpu_ratio=min(1.0, max(0.0, 1 - (idled + waited) / whole)),
             disk_wait_ratio=min(1.0, max(0.0, waited / whole)),
             memory_ratio=1 - memory.available / memory.total,

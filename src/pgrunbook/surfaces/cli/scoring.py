@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 from pgrunbook import config
 from pgrunbook.errors import RunbookError
 from pgrunbook.journey.diagnose.health import ask
 from pgrunbook.journey.diagnose.request import request_from
+from pgrunbook.journey.observe.exporter import PASSWORD_VARIABLE, Endpoint
 from pgrunbook.model import Snapshot
 from pgrunbook.model.health import Health
 from pgrunbook.model.plan import TargetPrint
@@ -38,8 +40,10 @@ def run(
     def journalled(snapshot: Snapshot) -> int | None:
         return _journalled(invocation, snapshot)
 
+    url = settings.metrics_url
+    exporter = Endpoint(url=url, password=os.environ.get(PASSWORD_VARIABLE, "")) if url else None
     with busy(invocation, f"watching for {duration(window_s)} …" if window_s else "looking …"):
-        found = ask(request, resolve_dsn(dsn, dsn_flag), journalled=journalled)
+        found = ask(request, resolve_dsn(dsn, dsn_flag), journalled=journalled, exporter=exporter)
     chosen = form or (_FORM_OF_SUFFIX.get(output.suffix.lower(), "text") if output is not None else "text")
     text = _rendered(found, chosen, invocation, to_file=output is not None)
     if output is None:

@@ -14,6 +14,7 @@ from pgrunbook.journey.diagnose.health.practices import Around, practices
 from pgrunbook.journey.diagnose.query_texts import COSTS, COSTS_LIKE
 from pgrunbook.journey.diagnose.request import Request, answer_from, look
 from pgrunbook.journey.diagnose.seen import Seen
+from pgrunbook.journey.observe.exporter import Endpoint, ExporterWatch
 from pgrunbook.journey.observe.host import Host, HostWatch
 from pgrunbook.model import Snapshot
 from pgrunbook.model.diagnosis import Diagnosis
@@ -24,11 +25,20 @@ from pgrunbook.pg.parse import Parser
 QUESTIONS = (*COSTS, *COSTS_LIKE, *METRIC_QUESTIONS, *PRACTICE_QUESTIONS)
 
 
-def ask(request: Request, dsn: str, *, journalled: Callable[[Snapshot], int | None] = lambda _: None) -> Health:
-    """Look at a database for the request's window.  `journalled` says how many changes its journal holds."""
+def ask(
+    request: Request,
+    dsn: str,
+    *,
+    journalled: Callable[[Snapshot], int | None] = lambda _: None,
+    exporter: Endpoint | None = None,
+) -> Health:
+    """Look at a database for the request's window.  `journalled` says how many changes its journal holds.
+
+    `exporter` tells of the server's machine; without one it is watched from within if we run on it.
+    """
     started = time.monotonic()
     with connect(dsn, station="health") as conn:
-        watch = HostWatch.beside(conn)
+        watch = ExporterWatch(exporter) if exporter is not None else HostWatch.beside(conn)
         snapshot = look(request, conn, also=QUESTIONS)
         host = watch.look() if watch is not None else None
     health = health_of(snapshot, answer_from(request, snapshot), host=host, journalled=journalled(snapshot))

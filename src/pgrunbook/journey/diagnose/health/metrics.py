@@ -27,7 +27,10 @@ CALLS_MIN = 20  # fewer make no P95
 BLOCKS_MIN = 1000  # fewer make no ratio
 WATCH_MIN_S = 1.0  # of the processors; a shorter look shows ourselves
 NO_HOST = "the server does not run on this machine, and its kernel's figures are not ours to read"
-NO_HOST_CURE = "Ask on the server's machine, or as a member of pg_read_server_files."
+NO_HOST_CURE = (
+    "Name its node exporter, or the metrics endpoint of its Supabase project, as metrics_url in pgrunbook.toml; or ask"
+    " on the server's machine, or as a member of pg_read_server_files."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +135,12 @@ class _Shares:
 
 
 def _shares(seen: Seen, host: Host | None) -> _Shares | None:
-    """What the processors did: as the server's kernel counts it, or this machine's if the server runs on it."""
+    """What the processors did: as a named exporter or the server's kernel counts it, or else this machine's."""
+    named = _shares_of(host) if host is not None and host.is_named else None
+    return named or _shares_by_sql(seen) or _shares_of(host)
+
+
+def _shares_by_sql(seen: Seen) -> _Shares | None:
     rows = seen.rows_or_none(PROCESSORS)
     window = seen.window(PROCESSORS) if rows and seen.snapshot.earlier is not None else None
     if window is not None and window.before:
@@ -143,16 +151,29 @@ def _shares(seen: Seen, host: Host | None) -> _Shares | None:
         if busy >= 0 and idle >= 0 and whole > 0:
             where = f"/proc/stat of the server's machine, {counted(after.cores, 'core')}, {duration(window.seconds)}"
             return _Shares(cpu_ratio=busy / whole, disk_wait_ratio=waiting / whole, source=where)
-    if host is not None and host.seconds >= WATCH_MIN_S:
-        where = f"this machine, on which the server runs, {counted(host.cores, 'core')}, {duration(host.seconds)}"
-        return _Shares(cpu_ratio=host.cpu_ratio, disk_wait_ratio=host.disk_wait_ratio, source=where)
     return None
+
+
+def _shares_of(host: Host | None) -> _Shares | None:
+    if host is None or host.cpu_ratio is None or host.disk_wait_ratio is None or host.seconds < WATCH_MIN_S:
+        return None
+    where = f"{host.where}, {counted(host.cores or 1, 'core')}, {duration(host.seconds)}"
+    return _Shares(cpu_ratio=host.cpu_ratio, disk_wait_ratio=host.disk_wait_ratio, source=where)
+
+
+def _no_host(name: str, title: str, target: float, host: Host | None) -> Metric:
+    """Nobody can tell; of a named exporter it is said what it answered."""
+    if host is not None and host.is_named and host.why:
+        return unknown(name, title, target, host.why, host.cure)
+    if host is not None and host.seconds < WATCH_MIN_S:
+        return unknown(name, title, target, "the look was too short to watch processors", "Watch: --window 10.")
+    return unknown(name, title, target, NO_HOST, NO_HOST_CURE)
 
 
 def _cpu(seen: Seen, host: Host | None, targets: Targets) -> Metric:
     shares = _shares(seen, host)
     if shares is None:
-        return unknown("cpu_ratio", "CPU utilization", targets.cpu_ratio, NO_HOST, NO_HOST_CURE)
+        return _no_host("cpu_ratio", "CPU utilization", targets.cpu_ratio, host)
     value = round(shares.cpu_ratio, 4)
     return _known("cpu_ratio", "CPU utilization", targets.cpu_ratio, value, shares.source)
 
@@ -160,21 +181,22 @@ def _cpu(seen: Seen, host: Host | None, targets: Targets) -> Metric:
 def _disk(seen: Seen, host: Host | None, targets: Targets) -> Metric:
     shares = _shares(seen, host)
     if shares is None:
-        return unknown("disk_wait_ratio", "Disk I/O wait", targets.disk_wait_ratio, NO_HOST, NO_HOST_CURE)
+        return _no_host("disk_wait_ratio", "Disk I/O wait", targets.disk_wait_ratio, host)
     value = round(shares.disk_wait_ratio, 4)
     return _known("disk_wait_ratio", "Disk I/O wait", targets.disk_wait_ratio, value, shares.source)
 
 
 def _memory(seen: Seen, host: Host | None, targets: Targets) -> Metric:
     name, title = "memory_ratio", "Memory usage"
+    if host is not None and host.is_named and host.memory_ratio is not None:
+        return _known(name, title, targets.memory_ratio, round(host.memory_ratio, 4), f"{host.where}, now")
     machine = next(iter(seen.rows_or_none(MACHINE) or ()), None)
     if machine is not None and machine.memory_bytes and machine.available_bytes is not None:
         value = 1 - machine.available_bytes / machine.memory_bytes
         return _known(name, title, targets.memory_ratio, round(value, 4), "/proc/meminfo of the server's machine, now")
-    if host is not None:
-        source = "this machine, on which the server runs, now"
-        return _known(name, title, targets.memory_ratio, round(host.memory_ratio, 4), source)
-    return unknown(name, title, targets.memory_ratio, NO_HOST, NO_HOST_CURE)
+    if host is not None and host.memory_ratio is not None:
+        return _known(name, title, targets.memory_ratio, round(host.memory_ratio, 4), f"{host.where}, now")
+    return _no_host(name, title, targets.memory_ratio, host)
 
 
 def _lag(seen: Seen, targets: Targets) -> Metric:

@@ -41,8 +41,9 @@ def health(
       pgrunbook health --window 60 --format markdown -o health.md
 
     Each is met, not met, or cannot be told, with what it was judged by.  It watches for ten seconds and changes
-    nothing.  Processors, memory and disks: from the server's kernel where the role may read it, or from this machine
-    when the server runs on it.
+    nothing.  Processors, memory and disks: from the node exporter or Supabase metrics endpoint that metrics_url in
+    pgrunbook.toml names (its password: PGRUNBOOK_METRICS_PASSWORD), else from the server's kernel where the role may
+    read it, or from this machine when the server runs on it.
     """  # noqa: D301 - \b is click's mark for text that is not wrapped
     from pgrunbook.surfaces.cli.scoring import run  # noqa: PLC0415 - psycopg takes its time
 

@@ -126,7 +126,7 @@ EXPECTATIONS: Mapping[str, tuple[type, ...]] = {
     "replicas": (int,),  # standbys that stream from the primary
     "wal_disk_free_bytes": (int,),  # what is left for pg_wal, which no SQL can ask
 }
-PROCEDURES = ("maintain",)  # tables that the procedure of this name reads, and whose keys it knows
+PROCEDURES = ("emergency", "maintain")  # tables that the procedure of this name reads, and whose keys it knows
 _MUTE_KEYS = {"fingerprint", "check", "reason", "until"}
 
 

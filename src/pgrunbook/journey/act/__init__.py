@@ -6,7 +6,8 @@ what was begun and in the catalog how far it came, and finishes it or clears it 
 
 from pgrunbook.journey.act.apply import apply
 from pgrunbook.journey.act.order import in_order
+from pgrunbook.journey.act.rounds import Rounds, in_rounds
 from pgrunbook.journey.act.undo import undo
 from pgrunbook.journey.act.verifier import KeepAll, Verifier
 
-__all__ = ["KeepAll", "Verifier", "apply", "in_order", "undo"]
+__all__ = ["KeepAll", "Rounds", "Verifier", "apply", "in_order", "in_rounds", "undo"]

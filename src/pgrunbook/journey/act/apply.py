@@ -49,7 +49,7 @@ def apply(
             if (entry := before.get(identity(planned.step))) is not None:
                 ended.append(_as_it_ended(entry))
                 continue
-            taking = _Taking(run=run, planned=planned, step=step, earlier=interrupted.get(identity(planned.step)))
+            taking = Taking(run=run, planned=planned, step=step, earlier=interrupted.get(identity(planned.step)))
             ended.append(taking.take())
             if ended[-1].state is StepState.FAILED or not run.can_write:
                 break
@@ -63,7 +63,7 @@ def _as_it_ended(entry: RunStep) -> StepOutcome:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Taking:
+class Taking:
     """One step being taken.  `entry` is there from the moment its intent is in the journal."""
 
     run: ActingRun

@@ -59,14 +59,17 @@ class Executor:
         self.server: Server = Observer(conn).server
         self.target = TargetPrint.of(self.server)
 
-    def guard(self, expected: TargetPrint | None) -> None:
-        """Refuse poolers, standbys and targets for which the plan was not made; then make the session our own."""
+    def guard(self, expected: TargetPrint | None, *, on_standby: bool = False) -> None:
+        """Refuse poolers, standbys and targets for which the plan was not made; then make the session our own.
+
+        `on_standby` lets standbys pass, for steps that write nothing in the database.
+        """
         if self.server.through_pooler:
             raise Refused(
                 "this connection goes through a transaction pooler, where sessions and locks are not ours alone",
                 hint="Give the DSN of the server itself (Supabase: the direct connection, port 5432).",
             )
-        if self.server.role is ServerRole.STANDBY:
+        if self.server.role is ServerRole.STANDBY and not on_standby:
             raise Refused("this server is a standby; it cannot be changed", hint="Give the DSN of the primary.")
         if expected is not None and (differences := expected.differences(self.target)):
             raise Refused(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pgrunbook.errors import Refused
 from pgrunbook.journey.act.ending import end_step, outcome_of, undo_step
@@ -17,16 +17,18 @@ from pgrunbook.record.history import RunStep, open_steps
 GOES_ON_S = 3600.0  # an older run is history: its vacuum says nothing about today
 
 
-def reconcile(run: ActingRun, plan: Sequence[PlannedStep]) -> tuple[list[StepOutcome], Mapping[str, RunStep]]:
+def reconcile(
+    run: ActingRun, plan: Sequence[PlannedStep], *, which: Callable[[RunStep], bool] = lambda _: True
+) -> tuple[list[StepOutcome], Mapping[str, RunStep]]:
     """What became of each open step; and those that the plan holds again, to be taken up where they were left.
 
     An undo that was begun is finished.  A step that the catalog shows is judged as it would have been.  One that it
-    does not show is taken up again when it is planned, else cleared away.
+    does not show is taken up again when it is planned, else cleared away.  `which` leaves steps to a later run.
     """
     planned = {identity(step.step) for step in plan}
     ended: list[StepOutcome] = []
     again: dict[str, RunStep] = {}
-    for entry in open_steps(run.history()):
+    for entry in filter(which, open_steps(run.history())):
         run.tell(Phase.RECONCILE, entry.title)
         step = load(entry.planned.step)
         key = identity(entry.planned.step)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TypeAlias
 
 import pgrunbook
@@ -15,6 +16,7 @@ from pgrunbook.journey.act.executor import Executor
 from pgrunbook.journey.act.verifier import Verifier
 from pgrunbook.journey.act.watching import Watching
 from pgrunbook.journey.steps.runner import PATIENCE, Patience
+from pgrunbook.model import Server, ServerRole
 from pgrunbook.model.plan import Phase, Progress, RunOutcome, StepOutcome, TargetPrint
 from pgrunbook.pg.connect import connect
 from pgrunbook.record.history import History, RunStep, fold, write_intent, write_outcome
@@ -122,6 +124,12 @@ class ActingRun:
         )
 
 
+def journal_folder(server: Server) -> Path:
+    """Where the journal of a database is, on its primary or on a standby."""
+    folder = folder_for(TargetPrint.of(server))
+    return folder / "standby" if server.role is ServerRole.STANDBY else folder
+
+
 @contextmanager
 def acting(
     dsn: str,
@@ -132,15 +140,17 @@ def acting(
     verify: Verifier,
     progress: Tell,
     patience: Patience = PATIENCE,
+    on_standby: bool = False,
 ) -> Iterator[ActingRun]:
     """Pass the guard rails, take the journal and the executor's lock, and write down that a run began.
 
-    The journal is taken first: who has it knows that no other process of ours is alive.
+    The journal is taken first: who has it knows that no other process of ours is alive.  With `on_standby` a standby
+    is let in, which has a journal of its own: it shares its system identifier with the primary.
     """
     with connect(dsn, station="act") as conn:
         executor = Executor(conn)
-        executor.guard(target)
-        journal = journal if journal is not None else Journal(folder_for(executor.target))
+        executor.guard(target, on_standby=on_standby)
+        journal = journal if journal is not None else Journal(journal_folder(executor.server))
         is_ours = not journal.is_open
         if is_ours:
             journal.open()

@@ -1,0 +1,154 @@
+"""The whole way of one statement: read it, plan (or run) it, look at the plan, try other ways to say it.
+
+In: a connection and a Wish.  Out: an Explanation.  Everything happens in read-only transactions that are rolled back.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pgrunbook.errors import UsageError
+from pgrunbook.journey.advise.queries.context import QUESTIONS, Context
+from pgrunbook.journey.advise.queries.insights import insights
+from pgrunbook.journey.advise.queries.notes import notes
+from pgrunbook.journey.advise.queries.rewrites import rewrites
+from pgrunbook.journey.advise.queries.statement import (
+    Query,
+    called_functions,
+    query_from_counters,
+    query_from_file,
+    query_from_text,
+    refuse_to_run,
+)
+from pgrunbook.journey.advise.queries.trial import Trial
+from pgrunbook.journey.observe import observe
+from pgrunbook.journey.observe.explaining import RUN_TIMEOUT_S, Explainer, Identity, identify
+from pgrunbook.journey.observe.statements import STATEMENTS
+from pgrunbook.model import Blind, NotRead, Snapshot
+from pgrunbook.model.explanation import Explanation
+from pgrunbook.model.query_plan import QueryPlan
+from pgrunbook.pg.connect import Session, connect
+from pgrunbook.pg.parse import Parser
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What is asked: one of `text`, `file` and `queryid`, and how far to go.
+
+    `analyze` runs the statement; `compare` runs it and each rewrite, and compares their rows.
+    """
+
+    text: str | None = None
+    file: Path | None = None
+    queryid: int | None = None
+    role: str | None = None
+    as_superuser: bool = False
+    analyze: bool = False
+    compare: bool = False
+    timeout_s: float = RUN_TIMEOUT_S
+
+
+def explain(dsn_or_conn: str | Session, wish: Wish) -> Explanation:
+    """Explain one statement.  Raises UsageError for what is none, Refused for what must not be run."""
+    with ExitStack() as stack:
+        parser = stack.enter_context(Parser())
+        early = _without_server(wish, parser)
+        conn = dsn_or_conn
+        if isinstance(conn, str):
+            conn = stack.enter_context(connect(conn, station="explain"))
+        questions = QUESTIONS if wish.queryid is not None else tuple(q for q in QUESTIONS if q is not STATEMENTS)
+        snapshot = observe(conn, questions)
+        query = early if early is not None else query_from_counters(wish.queryid or 0, snapshot, parser)
+        identity = identify(
+            conn,
+            snapshot.server,
+            wanted=wish.role,
+            statement_role=query.asked.role,
+            as_superuser=wish.as_superuser,
+        )
+        explainer = Explainer(conn, snapshot.server, identity)
+        plan = _plan(explainer, query, wish)
+        context = _context(explainer, query, plan, snapshot, parser)
+        trial = Trial(explainer, query, plan, analyze=wish.analyze, compare=wish.compare, timeout_s=wish.timeout_s)
+        return Explanation(
+            server=snapshot.server,
+            taken_at=datetime.now(UTC),
+            asked=query.asked,
+            plan=plan,
+            as_whom=_words(identity),
+            insights=insights(context),
+            rewrites=rewrites(context, trial),
+            notes=notes(context),
+            blind=_blind(context),
+        )
+
+
+def _without_server(wish: Wish, parser: Parser) -> Query | None:
+    """What can be refused before anybody connects."""
+    if wish.file is not None:
+        return query_from_file(wish.file, parser)
+    if wish.text is not None:
+        return query_from_text(wish.text, "the statement", parser)
+    if wish.queryid is None:
+        raise UsageError("there is no statement to explain", hint="Give its text, a file, or a queryid.")
+    return None
+
+
+def _plan(explainer: Explainer, query: Query, wish: Wish) -> QueryPlan:
+    if not (wish.analyze or wish.compare):
+        return explainer.plan(query.text, parameters=query.asked.parameters)
+    if wish.analyze or not query.asked.parameters:
+        refuse_to_run(query)
+        called = called_functions(query.tree)
+        refuse_to_run(query, changing=explainer.changing_calls(query.text, called, parameters=query.asked.parameters))
+    if wish.analyze:
+        return explainer.run(query.text, timeout_s=wish.timeout_s)
+    return explainer.plan(query.text, parameters=query.asked.parameters)
+
+
+def _context(explainer: Explainer, query: Query, plan: QueryPlan, snapshot: Snapshot, parser: Parser) -> Context:
+    path = [part.strip().strip('"') for part in explainer.setting("search_path").split(",")]
+    return Context(
+        query=query,
+        plan=plan,
+        snapshot=snapshot,
+        parser=parser,
+        identity=explainer.identity,
+        path=tuple(explainer.identity.name if part == "$user" else part for part in path if part),
+        time_zone=explainer.setting("TimeZone"),
+    )
+
+
+def _words(identity: Identity) -> str:
+    return f"{identity.name} ({identity.why})" if identity.why else identity.name
+
+
+def _blind(context: Context) -> tuple[Blind, ...]:
+    """What could not be read, and therefore not be judged."""
+    found = []
+    for question in QUESTIONS:
+        if question is STATEMENTS:
+            continue
+        try:
+            context.snapshot.reading(question)
+        except NotRead as exc:
+            found.append(Blind(object=question.name, reason=exc.unread.reason, cure=exc.unread.cure))
+    hidden = {
+        node.relation: table.hidden(table.table.columns)
+        for node in context.plan.nodes
+        if (table := context.table_of(node)) is not None
+    }
+    user = context.snapshot.server.user
+    for relation, columns in hidden.items():
+        if columns:
+            found.append(
+                Blind(
+                    object=relation,
+                    reason=f"the statistics of {len(columns)} columns are hidden from {user}",
+                    cure=f"GRANT SELECT ON {relation} TO {user};",
+                )
+            )
+    return tuple(found)

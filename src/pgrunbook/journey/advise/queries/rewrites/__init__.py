@@ -1,0 +1,35 @@
+"""Other ways to say a statement, a file each: a module here that defines `propose` is asked, there is no other list.
+
+Each proposal names the catalog facts that make it equivalent and is made only where they hold.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
+from functools import cache
+
+from pgrunbook.journey.advise.queries.context import Context
+from pgrunbook.journey.advise.queries.proposal import Proposal
+from pgrunbook.journey.advise.queries.trial import Trial
+from pgrunbook.model.explanation import Rewrite
+
+Propose = Callable[[Context, Trial], Iterator[Proposal]]
+
+
+@cache
+def proposers() -> tuple[Propose, ...]:
+    """Every `propose` in this folder, by name."""
+    found = []
+    for module in sorted(pkgutil.iter_modules(__path__), key=lambda m: m.name):
+        propose = getattr(importlib.import_module(f"{__name__}.{module.name}"), "propose", None)
+        if propose is not None:
+            found.append(propose)
+    return tuple(found)
+
+
+def rewrites(context: Context, trial: Trial) -> tuple[Rewrite, ...]:
+    """All of them, planned; those that are cheaper first."""
+    found = [proposal.tried(trial) for propose in proposers() for proposal in propose(context, trial)]
+    return tuple(sorted(found, key=lambda one: {True: 0, None: 1, False: 2}[one.helps]))

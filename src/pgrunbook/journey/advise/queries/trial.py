@@ -1,0 +1,97 @@
+"""Tries a rewrite: the server plans it, runs it where that was asked for, and its rows are compared with the old ones.
+
+What is planned is told apart from what was run: both sides of a comparison are of one kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pgrunbook.errors import RunbookError
+from pgrunbook.journey.advise.queries.statement import Query
+from pgrunbook.journey.observe.explaining import Explainer
+from pgrunbook.model import Basis
+from pgrunbook.model.explanation import Comparison, Weight
+from pgrunbook.model.query_plan import QueryPlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two reads whose rows must be the same; `note` says what they are where they are not the two statements."""
+
+    before: str
+    after: str
+    note: str = ""
+
+
+MakePair = Callable[["Trial"], Pair | None]
+
+
+class Trial:
+    """The statement at hand, and how far its rewrites are tried."""
+
+    def __init__(
+        self, explainer: Explainer, query: Query, plan: QueryPlan, *, analyze: bool, compare: bool, timeout_s: float
+    ) -> None:
+        self._explainer = explainer
+        self._query = query
+        self._plan = plan
+        self._analyze = analyze
+        self.compare = compare
+        self._timeout_s = timeout_s
+
+    def weigh(self, sql: str, *, parameters: int, may_run: bool) -> tuple[Weight | None, Weight | None, str]:
+        """What the statement and its rewrite cost, and why the rewrite's cost is not known ("" when it is).
+
+        Both were run where running was asked for and the rewrite can be; else both are planned.
+        """
+        try:
+            if self._analyze and may_run and parameters == 0:
+                return weight_of(self._plan), weight_of(self._explainer.run(sql, timeout_s=self._timeout_s)), ""
+            after = self._explainer.plan(sql, parameters=parameters)
+        except RunbookError as exc:
+            return None, None, exc.message
+        before = self._plan
+        if before.is_measured:
+            before = self._explainer.plan(self._query.text, parameters=self._query.asked.parameters)
+        return weight_of(before), weight_of(after), ""
+
+    def compared(self, make: MakePair) -> tuple[Comparison | None, str]:
+        """The rows of both sides, or why they were not compared."""
+        if not self.compare:
+            return None, ""
+        try:
+            pair = make(self)
+            if pair is None:
+                return None, "its parameters have no values"
+            before = self._explainer.digest(pair.before, timeout_s=self._timeout_s)
+            after = self._explainer.digest(pair.after, timeout_s=self._timeout_s)
+        except RunbookError as exc:
+            return None, exc.message
+        return (
+            Comparison(before_rows=before.rows, after_rows=after.rows, is_equal=before == after, note=pair.note),
+            "",
+        )
+
+    def first_row(self, sql: str) -> tuple[object, ...] | None:
+        """The first row of a read."""
+        return self._explainer.values(sql, timeout_s=self._timeout_s)
+
+    def parameter_types(self) -> tuple[str, ...]:
+        """What the server takes the statement's parameters for; () where it cannot say."""
+        try:
+            return self._explainer.parameter_types(self._query.text)
+        except RunbookError:
+            return ()
+
+
+def weight_of(plan: QueryPlan) -> Weight:
+    """A plan's cost, and its time and blocks where it was run."""
+    blocks = plan.root.blocks
+    return Weight(
+        cost=plan.root.total_cost,
+        basis=Basis.MEASURED if plan.is_measured else Basis.ESTIMATED,
+        ms=plan.execution_ms,
+        blocks=blocks.shared if blocks is not None else None,
+    )

@@ -1,35 +1,56 @@
-"""What `pgrunbook advise` does: the findings of a family that come with advice, each in full."""
+"""What `pgrunbook advise` does: sends a topic to its advisor; else the findings of a family that come with advice."""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
+from typing import Any
 
 from pgrunbook import config
 from pgrunbook.errors import UsageError
+from pgrunbook.journey.advise.asking import TOPICS
 from pgrunbook.journey.diagnose.check import all_checks
 from pgrunbook.journey.diagnose.request import answer, request_from
 from pgrunbook.model.diagnosis import Diagnosis
 from pgrunbook.pg.connect import resolve_dsn
+from pgrunbook.surfaces.cli import counselling
 from pgrunbook.surfaces.cli.command import Invocation
 from pgrunbook.surfaces.cli.exits import Exit
 from pgrunbook.surfaces.cli.output import busy, text_console, write
 from pgrunbook.surfaces.cli.words_given import is_dsn
 
-_PLURALS = {"indexes": "index", "sessions": "session", "queries": "query", "policies": "rls", "settings": "config"}
+_PLURALS = {"indexes": "index", "sessions": "session", "queries": "query"}
+FORMS = ("text", "json", "markdown", "html")  # of a family's findings
 
 
-def run(invocation: Invocation, words: tuple[str, ...], *, dsn_flag: str | None, form: str) -> int:
+def run(
+    invocation: Invocation, words: tuple[str, ...], *, dsn_flag: str | None, form: str | None, **options: Any
+) -> int:
     """Print the advice."""
     topics = [word for word in words if not is_dsn(word)]
     dsns = [word for word in words if is_dsn(word)]
     if len(topics) > 1 or len(dsns) > 1:
         raise UsageError("advise takes one topic and one DSN")
+    dsn = dsns[0] if dsns else None
+    if topics and topics[0] in TOPICS:
+        wish = counselling.Wish(topic=topics[0], dsn=dsn, dsn_flag=dsn_flag, form=form, **options)
+        return counselling.run(wish, invocation)
+    _refuse(options, form)
     request = request_from(config.load(flags={"only": _family(topics)}, file=invocation.config_file))
     with busy(invocation, "looking …"):
-        diagnosis = answer(request, resolve_dsn(dsns[0] if dsns else None, dsn_flag))
-    write(_rendered(with_advice(diagnosis), invocation, form))
+        diagnosis = answer(request, resolve_dsn(dsn, dsn_flag))
+    write(_rendered(with_advice(diagnosis), invocation, form or "text"))
     return Exit.FINE
+
+
+def _refuse(options: dict[str, Any], form: str | None) -> None:
+    """Flags of the advisors say nothing about a family of checks."""
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        flag = "--" + given[0].removesuffix("_s").removesuffix("_h").replace("_", "-")
+        raise UsageError(f"{flag} is for the topics {', '.join(TOPICS)}")
+    if form is not None and form not in FORMS:
+        raise UsageError(f"--format {form} is for the topics {', '.join(TOPICS)}")
 
 
 def with_advice(diagnosis: Diagnosis) -> Diagnosis:
@@ -43,7 +64,9 @@ def _family(topics: list[str]) -> tuple[str, ...]:
     families = {named.family for named in all_checks().values()}
     family = _PLURALS.get(topics[0], topics[0])
     if family not in families:
-        raise UsageError(f"there is no topic {topics[0]!r}", hint=f"Topics: indexes, {', '.join(sorted(families))}.")
+        raise UsageError(
+            f"there is no topic {topics[0]!r}", hint=f"Topics: indexes, {', '.join((*TOPICS, *sorted(families)))}."
+        )
     return (family,)
 
 

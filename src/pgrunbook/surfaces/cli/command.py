@@ -21,7 +21,7 @@ from pgrunbook.surfaces.cli import commands
 from pgrunbook.surfaces.cli.exits import Exit, epilog
 
 SECTIONS = {
-    "Look": ("diagnose", "health", "checks", "advise", "explain", "snapshot"),
+    "Look": ("diagnose", "health", "checks", "advise", "vacuum", "explain", "snapshot"),
     "Tables": ("queries", "sessions", "locks", "tables", "indexes", "bloat", "replication", "roles"),
     "Change": ("plan", "rehearse", "apply", "undo", "journal"),
     "Arrange": ("config", "mute"),

@@ -11,16 +11,16 @@ Section: Supabase-Specific Optimizations
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from pgrunbook.journey.diagnose.check import Check, NoLimits
-from pgrunbook.journey.diagnose.policies import create_policy, drop_policy
+from pgrunbook.journey.diagnose.policy_merging import merge
 from pgrunbook.journey.diagnose.seen import Seen
 from pgrunbook.journey.observe.policies import POLICIES, Policy
 from pgrunbook.journey.observe.policy_outlines import POLICY_OUTLINES, PolicyOutline
 from pgrunbook.journey.observe.relations import RELATIONS, Relation
 from pgrunbook.journey.observe.roles import ROLES
-from pgrunbook.model import Advice, Finding, Kind, Lock, Severity, Verdict
+from pgrunbook.model import Finding, Kind, Severity, Verdict
 
 Group = tuple[str, tuple[str, ...]]  # a command and the roles
 
@@ -53,36 +53,8 @@ def _finding(table: Relation, several: dict[Group, list[PolicyOutline]], texts: 
             "commands": tuple(sorted({command for command, _ in several})),
             "roles": tuple(sorted({role for _, roles in several for role in roles})),
         },
-        advice=(_merge(table, known),) if is_complete else (),
+        advice=(merge(table, known),) if is_complete else (),
     )
-
-
-def _merge(table: Relation, groups: Sequence[Sequence[Policy]]) -> Advice:
-    """One policy a group, under the name of its first, in one transaction."""
-    forth, back = ["BEGIN;"], ["BEGIN;"]
-    for group in groups:
-        first = group[0]
-        using = _either([policy.using_expression for policy in group])
-        checks = [policy.check_expression or policy.using_expression for policy in group]
-        check = _either(checks) if any(policy.check_expression is not None for policy in group) else None
-        forth += [f"{drop_policy(policy)};" for policy in group]
-        forth.append(f"{create_policy(first, using=using, check=check)};")
-        back.append(f"{drop_policy(first)};")
-        back += [f"{create_policy(policy)};" for policy in group]
-    return Advice(
-        title=f"Merge the policies of {table.qualified} that hold for the same command and roles",
-        sql="\n".join((*forth, "COMMIT;")),
-        undo_sql="\n".join((*back, "COMMIT;")),
-        lock=Lock.ACCESS_EXCLUSIVE,
-        risk="It decides who sees which rows: compare before you agree; comments on the policies are lost.",
-    )
-
-
-def _either(conditions: Sequence[str | None]) -> str | None:
-    distinct = list(dict.fromkeys(condition for condition in conditions if condition is not None))
-    if not distinct:
-        return None
-    return distinct[0] if len(distinct) == 1 else " OR ".join(f"({condition})" for condition in distinct)
 
 
 CHECK = Check(needs=(POLICY_OUTLINES, RELATIONS, ROLES), likes=(POLICIES,), judge=judge, limits=NoLimits())

@@ -94,10 +94,15 @@ def judge(seen: Seen, limits: Limits) -> Iterator[Verdict]:
     for statement in seen.rows(STATEMENTS):
         if statement.is_ours or statement.role in administrators:
             continue
-        text = _COMMENT.sub(" ", statement.query).strip().lower()
-        habit = next((habit for habit in HABITS if habit.pattern.match(text)), None)
+        habit = habit_of(statement.query)
         if habit is not None and statement.calls >= (1 if habit.is_rare else limits.calls_min):
             yield _finding(statement, habit, pooler)
+
+
+def habit_of(query: str) -> Habit | None:
+    """The habit that a statement shows, if any."""
+    text = _COMMENT.sub(" ", query).strip().lower()
+    return next((habit for habit in HABITS if habit.pattern.match(text)), None)
 
 
 def _pooler(seen: Seen) -> str | None:

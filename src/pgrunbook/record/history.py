@@ -44,7 +44,10 @@ class RunStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One run of `apply` or `undo`.  `ended_at` is None when its process died, or is still at work."""
+    """One run of `apply` or `undo`.  `ended_at` is None when its process died, or is still at work.
+
+    `notes` are what it saw or did beside its steps, in words.
+    """
 
     run_id: str
     kind: str
@@ -55,6 +58,7 @@ class Run:
     backend_start: str | None = None
     ended_at: datetime | None = None
     end: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +84,9 @@ def fold(records: Iterable[Record]) -> History:
                 runs[record["run"]] = _run(record, at)
             case "run_ended" if record["run"] in runs:
                 runs[record["run"]] = replace(runs[record["run"]], ended_at=at, end=record["end"])
+            case "situation" | "pooler" if record["run"] in runs:
+                run = runs[record["run"]]
+                runs[record["run"]] = replace(run, notes=(*run.notes, record["text"]))
             case "intent":
                 steps[record["step"]] = _step(record, at)
             case "undoing" if record["step"] in steps:

@@ -160,6 +160,8 @@ def history(lines: Lines, known: History) -> None:
         head.append(run.run_id, style="cyan")
         head.append(f"  {run.end or 'open'}", style="dim" if run.ended_at else "bold red")
         lines.text(head)
+        for text in run.notes:
+            lines.paragraph(one_line(text), indent=INDENT, style="dim")
         for step in known.steps_of(run.run_id):
             _step(lines, step)
         lines.blank()

@@ -23,9 +23,10 @@ def _run(run: Run, history: History) -> str:
     lines = [
         f"## {run.at:%Y-%m-%d %H:%M} UTC: {run.kind} `{run.run_id}`",
         f"On {target}, by pgrunbook {plain(run.tool)}; until {end}.",
+        "\n".join(f"- {plain(text)}" for text in run.notes),
         *(_step(step) for step in steps),
     ]
-    return "\n\n".join(lines)
+    return "\n\n".join(line for line in lines if line)
 
 
 def _step(step: RunStep) -> str:

@@ -10,7 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from pgrunbook.errors import Refused
+import psycopg
+
+from pgrunbook.errors import ChangedInPart, Refused, RunbookError, ServerError, Unreachable
 from pgrunbook.journey.act.apply import Taking
 from pgrunbook.journey.act.reconcile import reconcile
 from pgrunbook.journey.act.run import ActingRun, Tell, acting, silent
@@ -19,7 +21,7 @@ from pgrunbook.journey.steps import Step, spec_of
 from pgrunbook.journey.steps.runner import PATIENCE, Patience
 from pgrunbook.model import Server
 from pgrunbook.model.plan import PlannedStep, RunOutcome, StepOutcome, StepState
-from pgrunbook.pg.connect import Session
+from pgrunbook.pg.connect import Session, first_line
 from pgrunbook.record.history import History, RunStep
 from pgrunbook.record.journal import Journal
 
@@ -86,8 +88,9 @@ def in_rounds(
 ) -> Iterator[Rounds]:
     """Begin a run of this kind, on a primary or a standby.
 
-    Steps that earlier runs of the kind left open are looked into first; those of others are left to `apply`, for a
-    leftover index is no emergency.  What raises Refused within ends the run as refused.
+    A kind may have a second word.  Steps that earlier runs of the same first word left open are looked into first;
+    those of others are left to `apply`, for a leftover index is no emergency.  What ends the run from within is
+    ChangedInPart as soon as a step was begun.
     """
     with acting(
         dsn,
@@ -99,7 +102,8 @@ def in_rounds(
         patience=patience,
         on_standby=True,
     ) as run:
-        mine = {past.run_id for past in run.history().runs if past.kind == kind}
+        family = kind.split(maxsplit=1)[0]
+        mine = {past.run_id for past in run.history().runs if past.kind.split(maxsplit=1)[0] == family}
 
         def is_mine(entry: RunStep) -> bool:
             return entry.run_id in mine
@@ -107,6 +111,18 @@ def in_rounds(
         reconciled, _ = reconcile(run, (), which=is_mine)
         try:
             yield Rounds(run, reconciled)
-        except Refused:
-            run.finish("refused")
-            raise
+        except (Refused, ServerError, psycopg.OperationalError) as exc:
+            raise _ended(run, exc) from exc
+
+
+def _ended(run: ActingRun, exc: Refused | ServerError | psycopg.OperationalError) -> RunbookError:
+    """The same error; after a step was begun it must not sound as if nothing had happened."""
+    ours = exc if isinstance(exc, RunbookError) else Unreachable(f"the connection was lost: {first_line(exc)}")
+    if isinstance(ours, Refused) and not run.intents:
+        run.finish("refused")
+    if not run.intents:
+        return ours
+    return ChangedInPart(
+        f"{ours.message}; before that, {run.intents} of the run's steps had begun",
+        hint="pgrunbook journal says what became of each; look again before going on.",
+    )

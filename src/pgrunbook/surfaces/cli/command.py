@@ -24,6 +24,7 @@ SECTIONS = {
     "Look": ("diagnose", "health", "checks", "advise", "vacuum", "explain", "snapshot"),
     "Tables": ("queries", "sessions", "locks", "tables", "indexes", "bloat", "replication", "roles"),
     "Change": ("plan", "rehearse", "apply", "undo", "journal"),
+    "Help out": ("emergency",),
     "Arrange": ("config", "mute"),
     "Try": ("demo",),
 }

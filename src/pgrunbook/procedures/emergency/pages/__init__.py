@@ -1,0 +1,1 @@
+"""Runbook pages that `--explain` prints."""

@@ -1,5 +1,9 @@
 """The fixtures, one plugin a subject."""
 
+from tests.fix.memory import prefer_memory
+
+prefer_memory()
+
 pytest_plugins = (
     "tests.fix.server",
     "tests.fix.replica",

@@ -113,8 +113,10 @@ class Servers:
         database = FreshDatabase(cluster=cluster, name=f"test_{next(self._numbers)}")
         with psycopg.connect(cluster.dsn(), autocommit=True) as admin:
             admin.execute(
-                sql.SQL("create database {} template {}").format(
-                    sql.Identifier(database.name), sql.Identifier(TEMPLATE)
+                sql.SQL("create database {} template {}{}").format(
+                    sql.Identifier(database.name),
+                    sql.Identifier(TEMPLATE),
+                    sql.SQL(" strategy file_copy" if major >= 15 else ""),  # noqa: PLR2004 - it came with 15
                 )
             )
         try:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 
-from tests.exam.case import Decoy, Fault
+import psycopg
+from tests.exam.case import Decoy, Fault, Staged
 from tests.fix.server import FreshDatabase
+from tests.fix.story import until
 
-from pgrunbook.lab import start_replica
+from pgrunbook.lab import start_cluster, start_replica
+from pgrunbook.model import Snapshot
+
+GB = 1024**3
 
 ORDERS = (
     "create table orders (id int primary key, total numeric)",
@@ -51,6 +57,48 @@ def unloaded(db: FreshDatabase) -> Iterator[None]:
 def standby(db: FreshDatabase) -> Iterator[None]:
     with start_replica(db.cluster, slot="standby_1", settings={"hot_standby_feedback": "on"}):
         yield
+
+
+@contextlib.contextmanager
+def damaged_page(db: FreshDatabase) -> Iterator[None]:
+    """A page of a table that the storage changed, and somebody who read it."""
+    db.execute("create table t as select i from generate_series(1, 1000) i", "checkpoint")
+    with psycopg.connect(db.dsn, autocommit=True) as conn:
+        (path,) = conn.execute("select pg_relation_filepath('t')").fetchone() or ("",)
+    db.cluster.shutdown()
+    with (db.cluster.data_dir / path).open("r+b") as file:
+        file.seek(4000)
+        file.write(b"damage")
+    db.cluster.start()
+    with contextlib.suppress(psycopg.errors.DataCorrupted):
+        db.execute("select count(*) from t")
+
+    def is_counted() -> bool:
+        with psycopg.connect(db.dsn, autocommit=True) as conn:
+            return conn.execute("select sum(checksum_failures) > 0 from pg_stat_database").fetchone() == (True,)
+
+    until(is_counted, "the failure is counted")
+    yield
+
+
+@contextlib.contextmanager
+def without_checksums(db: FreshDatabase) -> Iterator[Staged]:
+    with start_cluster(binaries=db.cluster.binaries, checksums=False) as cluster:
+        yield Staged(dsn=cluster.dsn())
+
+
+def years_old(snapshot: Snapshot) -> Snapshot:
+    """The same server, had nobody installed a minor release since its first."""
+    major = snapshot.server.major
+    old = dataclasses.replace(snapshot.server, version=f"{major}.0", version_num=major * 10_000)
+    return dataclasses.replace(snapshot, server=old)
+
+
+def a_year_old(snapshot: Snapshot) -> Snapshot:
+    """The same server, some releases behind."""
+    num = snapshot.server.version_num - 4
+    old = dataclasses.replace(snapshot.server, version=f"{num // 10_000}.{num % 10_000}", version_num=num)
+    return dataclasses.replace(snapshot, server=old)
 
 
 CASES: list[Fault | Decoy] = [
@@ -113,4 +161,49 @@ CASES: list[Fault | Decoy] = [
     ),
     Decoy(name="a standby with feedback that keeps up", sql=ORDERS, stage=standby),
     Decoy(name="an empty database"),
+    Fault(
+        name="sorts that may take more than the machine has",
+        check="memory_settings",
+        object="work_mem",
+        sql=("alter system set work_mem = '1GB'", "select pg_reload_conf()", "select pg_sleep(0.2)"),
+        expect={"memory_bytes": 16 * GB},
+    ),
+    Fault(
+        name="half of the machine and more for shared_buffers",
+        check="memory_settings",
+        object="shared_buffers",
+        expect={"memory_bytes": 48 * 1024**2},
+    ),
+    Decoy(
+        name="a large work_mem on a large machine, and a small one for shared_buffers",
+        sql=("alter system set work_mem = '64MB'", "select pg_reload_conf()", "select pg_sleep(0.2)"),
+        expect={"memory_bytes": 64 * GB},
+    ),
+    Fault(
+        name="a page that fails its checksum",
+        check="checksums",
+        object="server",
+        severity=("critical",),
+        stage=damaged_page,
+    ),
+    Fault(
+        name="no checksums",
+        check="checksums",
+        object="server",
+        severity=("notice",),
+        stage=without_checksums,
+    ),
+    Fault(
+        name="a release of years ago (its number changed after reading)",
+        check="outdated_minor_version",
+        object="server",
+        altered=years_old,
+    ),
+    Fault(
+        name="a release of a year ago (its number changed after reading)",
+        check="outdated_minor_version",
+        object="server",
+        severity=("notice",),
+        altered=a_year_old,
+    ),
 ]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import psycopg
-from tests.exam.case import Decoy, Fault, Stage
+from tests.exam.case import Decoy, Fault, Stage, Staged
 from tests.fix.replica import wait_for_replay
 from tests.fix.server import FreshDatabase
 from tests.fix.story import until
@@ -89,6 +89,52 @@ def blocked_plugin(db: FreshDatabase) -> Iterator[None]:
     yield
 
 
+@contextlib.contextmanager
+def two_streaming(db: FreshDatabase) -> Iterator[None]:
+    """Two replicas that keep up."""
+    with follow(db.cluster, "one") as one, follow(db.cluster, "two") as two:
+        for standby in (one, two):
+            wait_for_replay(db.cluster, standby)
+        yield
+
+
+@contextlib.contextmanager
+def one_of_two_killed(db: FreshDatabase) -> Iterator[None]:
+    """One of two replicas died, its slot waits for it."""
+    with follow(db.cluster, "one") as one, follow(db.cluster, "two") as two:
+        wait_for_replay(db.cluster, one)
+        two.kill()
+        until(lambda: value(db.dsn, "select count(*) from pg_stat_replication") == 1, "the primary has noticed")
+        yield
+
+
+@contextlib.contextmanager
+def cut_off(db: FreshDatabase) -> Iterator[Staged]:
+    """A standby whose way to its primary is gone, asked itself."""
+    with follow(db.cluster, "cut") as cut:
+        wait_for_replay(db.cluster, cut)
+        with psycopg.connect(cut.dsn(), autocommit=True) as conn:
+            conn.execute("alter system set primary_conninfo = 'host=/nowhere port=1'")
+            conn.execute("select pg_reload_conf()")
+        until(lambda: value(cut.dsn(), "select count(*) from pg_stat_wal_receiver") == 0, "it is cut off")
+        yield Staged(dsn=cut.dsn(db.name))
+
+
+@contextlib.contextmanager
+def forced(db: FreshDatabase) -> Iterator[None]:
+    """Writes that need a checkpoint each few seconds, under a limit for WAL that is far too small."""
+    view = "pg_stat_checkpointer" if db.major >= 17 else "pg_stat_bgwriter"
+    column = "num_requested" if db.major >= 17 else "checkpoints_req"
+    db.cluster.restart({"max_wal_size": "32MB", "min_wal_size": "32MB"})
+    db.execute(f"select pg_stat_reset_shared('{'checkpointer' if db.major >= 17 else 'bgwriter'}')")
+    db.execute("select pg_stat_reset_shared('wal')")
+    for number in range(1, 7):
+        db.execute("select pg_logical_emit_message(true, 'bulk', repeat('x', 20000000))")
+        until(lambda number=number: value(db.dsn, f"select {column} from {view}") >= number, "one was forced")
+    until(lambda: value(db.dsn, "select wal_bytes > 100000000 from pg_stat_wal") is True, "the WAL is counted")
+    yield
+
+
 CASES: list[Fault | Decoy] = [
     Fault(
         name="one of two replicas is far behind",
@@ -143,5 +189,29 @@ CASES: list[Fault | Decoy] = [
         stage=blocked_plugin,
         majors=">= 18",
     ),
-    Decoy(name="checkpoints by hand", sql=("checkpoint",) * 8),
+    Decoy(name="checkpoints by hand", sql=("checkpoint",) * 8, limits={"forced_checkpoints": {"counters_s": 0.0}}),
+    Fault(
+        name="checkpoints that the amount of WAL forces",
+        check="forced_checkpoints",
+        object="server",
+        stage=forced,
+        limits={"forced_checkpoints": {"counters_s": 0.0}},
+    ),
+    Fault(
+        name="one of two replicas is gone",
+        check="missing_replica",
+        object="server",
+        stage=one_of_two_killed,
+        expect={"replicas": 2},
+        blindfold="login",
+    ),
+    Decoy(name="as many replicas as there should be", stage=two_streaming, expect={"replicas": 2}),
+    Decoy(name="more replicas than there must be", stage=two_streaming, expect={"replicas": 1}),
+    Fault(
+        name="a standby that is cut off from its primary",
+        check="replication_lag",
+        object="server",
+        severity=("warning", "critical"),
+        stage=cut_off,
+    ),
 ]

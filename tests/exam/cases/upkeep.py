@@ -66,6 +66,22 @@ def until_held(db: FreshDatabase, pid: int, seconds: float) -> None:
     until(is_old, f"session {pid} is {seconds} s old")
 
 
+AGED = (
+    "update pg_class set relfrozenxid = ((pg_current_xact_id()::text::int8 - {age} + 4294967296) % 4294967296)"
+    "::text::xid where {where}"
+)
+
+
+@contextlib.contextmanager
+def whole_database(db: FreshDatabase) -> Iterator[str]:
+    """The database is as old as its tables."""
+    db.execute(
+        "update pg_database set datfrozenxid = (select relfrozenxid from pg_class where oid = 'part'::regclass)"
+        " where datname = current_database()"
+    )
+    yield db.name
+
+
 CASES: list[Fault | Decoy] = [
     Fault(
         name="half of a table is dead",
@@ -220,5 +236,36 @@ CASES: list[Fault | Decoy] = [
             "select pg_reload_conf()",
         ),
         blindfold="login",
+    ),
+    Fault(
+        name="a table that nobody froze for 1.7 billion transactions",
+        check="transaction_id_wraparound",
+        object="public.part",
+        severity=("critical",),
+        sql=(*ASLEEP, *TABLE, AGED.format(age=1_700_000_000, where="oid = 'part'::regclass")),
+    ),
+    Fault(
+        name="a database of which every table is old",
+        check="transaction_id_wraparound",
+        object="?",
+        sql=(*ASLEEP, *TABLE, AGED.format(age=1_200_000_000, where="relfrozenxid <> '0'")),
+        stage=whole_database,
+    ),
+    Fault(
+        name="multixacts that nobody froze",
+        check="multixact_wraparound",
+        object="public.part",
+        sql=(
+            *ASLEEP,
+            *TABLE,
+            (
+                "update pg_class set relminmxid = (((select next_multixact_id::text::int8 from pg_control_checkpoint())"
+                " - 1200000000 + 4294967296) % 4294967296)::text::xid where oid = 'part'::regclass"
+            ),
+        ),
+    ),
+    Decoy(
+        name="tables at the age at which autovacuum freezes them",
+        sql=(*ASLEEP, *TABLE, AGED.format(age=205_000_000, where="oid = 'part'::regclass")),
     ),
 ]

@@ -42,10 +42,10 @@ def judge(seen: Seen, clock: Clock) -> Iterator[Verdict]:
     setting = by_name(seen.rows(SETTINGS)).get(clock.setting)
     forced_at = setting.number if setting is not None else float(LAST)
     for database in seen.rows(DATABASES):
-        age = clock.of_database(database)
+        to_blame = _to_blame(seen, clock, forced_at) if database.is_current else ()
+        age = max(clock.of_database(database), *(clock.of_relation(relation) or 0 for relation in to_blame), 0)
         if (severity := clock.severity(age, forced_at)) is None:
             continue
-        to_blame = _to_blame(seen, clock, forced_at) if database.is_current else ()
         catalogs_are_well = clock.severity(clock.of_catalogs(database) or 0, forced_at) is None
         if 0 < len(to_blame) <= FEW and catalogs_are_well:
             for relation in to_blame:

@@ -87,12 +87,13 @@ class Rewrite:
 
     @property
     def helps(self) -> bool | None:
-        """Whether it is cheaper; by time where that was measured.  None: not known."""
+        """Whether it is cheaper; by time where that was measured.  None: not known, or not yet what it needs."""
         if self.before is None or self.after is None:
             return None
+        cheaper = self.after.cost < 0.95 * self.before.cost
         if self.before.ms is not None and self.after.ms is not None:
-            return self.after.ms < 0.9 * self.before.ms
-        return self.after.cost < 0.95 * self.before.cost
+            cheaper = self.after.ms < 0.9 * self.before.ms
+        return None if self.needs and not cheaper else cheaper
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -282,7 +282,9 @@ def comparison_words(one: Rewrite) -> str:
 
 def verdict(one: Rewrite) -> str:
     """Whether it helps."""
-    return {True: "cheaper", False: "no cheaper", None: "not weighed"}[one.helps]
+    if one.helps is None:
+        return "cheaper only with what it needs" if one.needs and one.after is not None else "not weighed"
+    return "cheaper" if one.helps else "no cheaper"
 
 
 def render_markdown(found: Explanation) -> str:

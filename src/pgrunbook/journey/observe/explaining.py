@@ -8,7 +8,7 @@ to be a pure read, in a transaction in which the server refuses writes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +27,7 @@ PLAN_TIMEOUT_S = 10.0
 RUN_TIMEOUT_S = 30.0
 GENERIC_PLAN_SINCE = 16
 READER = "pg_read_all_data"  # may read every table, and nothing else (predefined from 14 on)
+WRITER = "pg_write_all_data"  # may write every table, and read none: it plans an INSERT
 _NAME = "pgrunbook_explain"
 _TYPES = (
     r"timestamp(?: with(?:out)? time zone)?|timestamptz|time(?: with(?:out)? time zone)?|timetz|date|interval|numeric"
@@ -95,7 +96,13 @@ def explainable(text: str) -> str:
 
 
 def identify(
-    conn: Session, server: Server, *, wanted: str | None, statement_role: str | None, as_superuser: bool
+    conn: Session,
+    server: Server,
+    *,
+    wanted: str | None,
+    statement_role: str | None,
+    as_superuser: bool,
+    is_read: bool = True,
 ) -> Identity:
     """Whose rights count: the role asked for, else the statement's own, else our user's; never a superuser's unasked.
 
@@ -112,9 +119,10 @@ def identify(
         if found is not None and found.role is not None and not found.is_superuser:
             return found
     if server.is_superuser:
+        stand_in = READER if is_read else WRITER
         return Identity(
-            name=READER,
-            role=READER,
+            name=stand_in,
+            role=stand_in,
             why=f"instead of the superuser {server.user}: planning evaluates functions; --role names another",
         )
     return Identity(name=server.user)
@@ -182,6 +190,15 @@ class Explainer:
             for schema, name in rows
             if name not in HARMLESS and ((schema, name) in calls or ("", name) in calls)
         )
+
+    def volatile(self, called: Iterable[str]) -> frozenset[str]:
+        """Those of these functions' names that some volatile function bears."""
+        wanted = sorted(set(called))
+        if not wanted:
+            return frozenset()
+        with self._transaction(PLAN_TIMEOUT_S, doing="looking at functions"):
+            rows = self._conn.execute(_VOLATILE, {"names": wanted}).fetchall()
+        return frozenset(str(name) for _, name in rows)
 
     def digest(self, text: str, *, timeout_s: float = RUN_TIMEOUT_S) -> Digest:
         """Run a read and say how many rows it gave, with a hash of them all."""
@@ -295,7 +312,7 @@ class Explainer:
         if isinstance(exc, psycopg.errors.InsufficientPrivilege):
             return Unsupported(
                 f"{self.identity.name} is not allowed to do this: {said}",
-                hint="Name a role that may, with --role.",
+                hint="Name a role that may, with --role; a superuser can say --as-superuser.",
             )
         if isinstance(exc, psycopg.errors.QueryCanceled):
             return ServerError(f"gave up after {timeout_s:g} s while {doing}: {said}", hint="Raise --timeout.")

@@ -68,6 +68,7 @@ def explain(dsn_or_conn: str | Session, wish: Wish) -> Explanation:
             wanted=wish.role,
             statement_role=query.asked.role,
             as_superuser=wish.as_superuser,
+            is_read=query.is_read,
         )
         explainer = Explainer(conn, snapshot.server, identity)
         plan = _plan(explainer, query, wish)
@@ -119,6 +120,7 @@ def _context(explainer: Explainer, query: Query, plan: QueryPlan, snapshot: Snap
         identity=explainer.identity,
         path=tuple(explainer.identity.name if part == "$user" else part for part in path if part),
         time_zone=explainer.setting("TimeZone"),
+        volatile=explainer.volatile(parts[-1] for parts in called_functions(query.tree) if parts),
     )
 
 

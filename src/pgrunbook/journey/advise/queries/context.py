@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -20,7 +20,7 @@ from pgrunbook.journey.observe.settings import SETTINGS, by_name
 from pgrunbook.journey.observe.table_activity import TABLE_ACTIVITY, TableActivity
 from pgrunbook.journey.observe.triggers import TRIGGERS, Trigger
 from pgrunbook.journey.workload import reading
-from pgrunbook.journey.workload.access import Access, Accesses
+from pgrunbook.journey.workload.access import Access, Accesses, Operation
 from pgrunbook.journey.workload.candidate import Candidate, IndexKey, order_key
 from pgrunbook.journey.workload.candidates import Thresholds
 from pgrunbook.journey.workload.catalog import Catalog
@@ -33,11 +33,12 @@ from pgrunbook.model import Advice, NotRead, Question, Snapshot, Value
 from pgrunbook.model.advice import ProposedIndex
 from pgrunbook.model.explanation import Insight
 from pgrunbook.model.query_plan import PlanNode, QueryPlan
-from pgrunbook.pg.parse import Parser
+from pgrunbook.pg.parse import ParseFailed, Parser, Tree
 from pgrunbook.report.words import sentences
 
 Row = TypeVar("Row")
 MAX_WIDTH = 3
+_PLACES = frozenset({"location", "rexpr_list_start", "rexpr_list_end", "list_start", "list_end"})
 
 QUESTIONS: tuple[Question[Any], ...] = tuple(
     dict.fromkeys(
@@ -60,7 +61,10 @@ class IndexCure:
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """One statement with its plan and the facts; `path` is the search path along which its names are found."""
+    """One statement with its plan and the facts; `path` is the search path along which its names are found.
+
+    `volatile` are those of the functions that it calls that have a volatile form.
+    """
 
     query: Query
     plan: QueryPlan
@@ -69,6 +73,7 @@ class Context:
     identity: Identity
     path: tuple[str, ...]
     time_zone: str
+    volatile: frozenset[str] = frozenset()
 
     @cached_property
     def facts(self) -> Facts:
@@ -112,19 +117,41 @@ class Context:
         return found or tuple(self._by_shape(table))
 
     def _by_shape(self, table: TableFacts) -> Iterator[IndexCure]:
-        tree = self.seen.derived(table_trees).get(table.table.oid)
-        if tree is None or table.table.oid in self.facts.locked:
-            return
         for access in self.accesses_of_table(table):
             shapes = [*proposals(access, table, Extensions(), max_width=MAX_WIDTH), *_plain_shape(access, table)]
             wider = [c for c in shapes if c.keys and (c.equal or c.where) and not _exists(c, table)]
             if wider:
                 best = max(wider, key=lambda c: (len(c.equal) + len(c.where), len(c.tail)))
                 asked = [*best.columns, *(condition.sql for condition in best.where)]
-                yield IndexCure(
-                    advice=advice_for(best, tree, taken_names(self.seen)), reason=f"it holds {', '.join(asked)}"
-                )
+                advice = self.advice_to_make(best)
+                if advice is not None:
+                    yield IndexCure(advice=advice, reason=f"it holds {', '.join(asked)}")
                 return
+
+    def sql(self, tree: Tree) -> str:
+        """A statement's tree as text, read back to see that it says what was meant; raises ParseFailed where not."""
+        text = self.parser.sql(tree)
+        if _canonical(self.parser.statement(text)) != _canonical(tree):
+            raise ParseFailed("the rewritten statement cannot be written down as it was meant")
+        return text
+
+    def advice_to_make(self, candidate: Candidate) -> Advice | None:
+        """How to make an index; None where its table's definitions could not be read."""
+        tree = self.seen.derived(table_trees).get(candidate.table_oid)
+        if tree is None or candidate.table_oid in self.facts.locked:
+            return None
+        return advice_for(candidate, tree, taken_names(self.seen))
+
+    @staticmethod
+    def equal_columns(access: Access) -> tuple[str, ...]:
+        """The plain columns that are compared with values for equality."""
+        return tuple(
+            dict.fromkeys(
+                p.key.columns[0]
+                for p in access.predicates
+                if p.key.is_column and p.joined is None and p.operation in {Operation.EQUAL, Operation.IS_NULL}
+            )
+        )
 
     def optional(self, question: Question[Row]) -> tuple[Row, ...]:
         """The rows of a reading, none where it could not be had."""
@@ -176,6 +203,23 @@ class Context:
     def setting_number(self, name: str, default: float) -> float:
         """A setting that is a number."""
         return self.setting_bytes(name, default)
+
+
+def _canonical(tree: Any) -> Any:
+    """A tree without places in the text, and with an AND within an AND taken as one."""
+    if isinstance(tree, list | tuple):
+        return [_canonical(item) for item in tree]
+    if not isinstance(tree, Mapping):
+        return tree
+    made = {key: _canonical(value) for key, value in tree.items() if key not in _PLACES}
+    node = made.get("bool_expr")
+    if node is not None and node.get("boolop", "AND_EXPR") != "NOT_EXPR":
+        args: list[Any] = []
+        for arg in node.get("args", ()):
+            inner = arg.get("bool_expr", {})
+            args += inner["args"] if inner and inner.get("boolop") == node.get("boolop") else [arg]
+        made = {"bool_expr": {**node, "args": args}}
+    return made
 
 
 def _plain_shape(access: Access, table: TableFacts) -> Iterator[Candidate]:

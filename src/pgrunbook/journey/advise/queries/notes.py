@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgrunbook.journey.advise.queries.context import Context
-from pgrunbook.journey.diagnose.query_shape import gathers
+from pgrunbook.journey.advise.queries.relational import is_plain
 from pgrunbook.journey.workload.access import Operation
 from pgrunbook.model import Advice, Lock
 from pgrunbook.model.explanation import Note
 
-AGGREGATED_ROWS_MIN = 10_000.0
+AGGREGATED_ROWS_MIN = 50_000.0
 AGGREGATED_RATIO = 0.01  # of the rows read, what the aggregate leaves
 CACHED_CALLS_MIN = 1000
 CACHED_MS_MIN = 1.0
@@ -25,7 +25,7 @@ def notes(context: Context) -> tuple[Note, ...]:
 
 def _materialised(context: Context) -> Iterator[Note]:
     root = context.plan.root
-    if not context.query.is_read or not gathers(context.query.tree) or context.query.asked.parameters:
+    if not context.query.is_read or is_plain(context.query.select or {}) or context.query.asked.parameters:
         return
     read = sum(
         (node.actual.total_rows + node.actual.filter_removed_rows) if node.actual is not None else node.rows

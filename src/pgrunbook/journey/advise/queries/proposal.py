@@ -13,8 +13,10 @@ SAME_ROWS = "The same rows"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """See Rewrite.  `is_planned` false: planning it says nothing, for it stands for many statements or another one.
+    """See Rewrite.
 
+    `is_alike` false: its cost says nothing beside the statement's (`unalike` says why); it is planned all the same, for
+    what the server does not plan is not offered.  `is_planned` false: it is no statement that could be planned.
     `pair` gives two reads whose rows must be the same; None where nothing can be compared (`incomparable` says why).
     """
 
@@ -26,18 +28,23 @@ class Proposal:
     same: str = SAME_ROWS
     caveat: str = ""
     parameters: int = 0
+    is_alike: bool = True
+    unalike: str = ""
     is_planned: bool = True
-    unplanned: str = ""
     is_read: bool = True
     pair: MakePair | None = None
     incomparable: str = ""
     needs: tuple[Advice, ...] = ()
 
-    def tried(self, trial: Trial) -> Rewrite:
-        """Planned, or run, and compared, as far as that was asked for."""
-        before, after, trouble = None, None, self.unplanned
+    def tried(self, trial: Trial) -> Rewrite | None:
+        """Planned, or run, and compared, as far as that was asked for; None when the server refuses it."""
+        before, after, trouble = None, None, self.unalike
         if self.is_planned:
-            before, after, trouble = trial.weigh(self.sql, parameters=self.parameters, may_run=self.is_read)
+            tried = trial.weigh(self.sql, parameters=self.parameters, may_run=self.is_read and self.is_alike)
+            if tried.is_refused:
+                return None
+            if self.is_alike:
+                before, after, trouble = tried.before, tried.after, tried.trouble
         comparison, not_compared = (None, "")
         if self.pair is not None:
             comparison, not_compared = trial.compared(self.pair)

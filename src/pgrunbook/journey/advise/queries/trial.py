@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pgrunbook.errors import RunbookError
+from pgrunbook.errors import RunbookError, UsageError
 from pgrunbook.journey.advise.queries.statement import Query
 from pgrunbook.journey.observe.explaining import Explainer
 from pgrunbook.model import Basis
@@ -23,6 +23,16 @@ class Pair:
     before: str
     after: str
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """What both cost.  `trouble` says why that is not known; `is_refused`: the server does not take the text."""
+
+    before: Weight | None = None
+    after: Weight | None = None
+    trouble: str = ""
+    is_refused: bool = False
 
 
 MakePair = Callable[["Trial"], Pair | None]
@@ -41,21 +51,19 @@ class Trial:
         self.compare = compare
         self._timeout_s = timeout_s
 
-    def weigh(self, sql: str, *, parameters: int, may_run: bool) -> tuple[Weight | None, Weight | None, str]:
-        """What the statement and its rewrite cost, and why the rewrite's cost is not known ("" when it is).
-
-        Both were run where running was asked for and the rewrite can be; else both are planned.
-        """
+    def weigh(self, sql: str, *, parameters: int, may_run: bool) -> Tried:
+        """What both cost: run where that was asked for and the rewrite can be, else planned."""
         try:
             if self._analyze and may_run and parameters == 0:
-                return weight_of(self._plan), weight_of(self._explainer.run(sql, timeout_s=self._timeout_s)), ""
+                after = self._explainer.run(sql, timeout_s=self._timeout_s)
+                return Tried(before=weight_of(self._plan), after=weight_of(after))
             after = self._explainer.plan(sql, parameters=parameters)
+            before = self._plan
+            if before.is_measured:
+                before = self._explainer.plan(self._query.text, parameters=self._query.asked.parameters)
         except RunbookError as exc:
-            return None, None, exc.message
-        before = self._plan
-        if before.is_measured:
-            before = self._explainer.plan(self._query.text, parameters=self._query.asked.parameters)
-        return weight_of(before), weight_of(after), ""
+            return Tried(trouble=exc.message, is_refused=isinstance(exc, UsageError))
+        return Tried(before=weight_of(before), after=weight_of(after))
 
     def compared(self, make: MakePair) -> tuple[Comparison | None, str]:
         """The rows of both sides, or why they were not compared."""

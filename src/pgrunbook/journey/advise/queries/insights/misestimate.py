@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pgrunbook.journey.advise.queries.context import Context, insight
 from pgrunbook.journey.advise.queries.cures import analyze_advice, extended_statistics_advice, target_advice
 from pgrunbook.journey.advise.queries.insights.stale_statistics import staleness
-from pgrunbook.journey.workload.access import Access, Operation
 from pgrunbook.journey.workload.facts import TableFacts
 from pgrunbook.model import Advice
 from pgrunbook.model.explanation import Insight
@@ -136,22 +135,11 @@ def correlated(context: Context, table: TableFacts, node: PlanNode) -> tuple[str
     """Columns compared by equality together, of which no extended statistics know."""
     told = f"{node.index_cond} {node.filter} {node.recheck_cond}"
     for access in context.accesses_of_table(table):
-        columns = equal_columns(access)
+        columns = context.equal_columns(access)
         shown = tuple(c for c in columns if c in told) or columns
         if len(shown) > 1 and not _is_covered(context, table, shown):
             return shown
     return ()
-
-
-def equal_columns(access: Access) -> tuple[str, ...]:
-    """The plain columns that are compared with values for equality."""
-    return tuple(
-        dict.fromkeys(
-            p.key.columns[0]
-            for p in access.predicates
-            if p.key.is_column and p.joined is None and p.operation in {Operation.EQUAL, Operation.IS_NULL}
-        )
-    )
 
 
 def _is_covered(context: Context, table: TableFacts, columns: tuple[str, ...]) -> bool:

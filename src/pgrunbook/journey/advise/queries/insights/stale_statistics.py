@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pgrunbook.journey.advise.queries.context import Context, insight
 from pgrunbook.journey.advise.queries.cures import analyze_advice
+from pgrunbook.journey.observe.table_activity import TableActivity
 from pgrunbook.model.explanation import Insight
 from pgrunbook.model.query_plan import PlanNode
 
@@ -52,6 +53,14 @@ def staleness(context: Context, node: PlanNode) -> str:
         if rows >= CHANGED_ROWS_MIN and not has_any:
             return f"it has never been analysed and holds about {round(rows):,} rows"
         return ""
+    if _only_loaded(activity, sum(max(0.0, member.estimated_rows) for member in table.members)):
+        return ""
     if activity.modified_rows >= max(CHANGED_ROWS_MIN, CHANGED_RATIO * rows):
         return f"{activity.modified_rows:,} rows changed since it was analysed, of about {round(rows):,}"
     return ""
+
+
+def _only_loaded(activity: TableActivity, analysed_rows: float) -> bool:
+    """Whether all changes are inserts that ANALYZE has seen: its own session's counters arrive after it has run."""
+    only_inserts = activity.rows_updated == 0 and activity.rows_deleted == 0
+    return only_inserts and abs(analysed_rows - activity.rows_inserted) <= 0.1 * max(activity.rows_inserted, 1)

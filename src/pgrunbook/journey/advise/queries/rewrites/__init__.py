@@ -5,15 +5,17 @@ Each proposal names the catalog facts that make it equivalent and is made only w
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
 from functools import cache
 
 from pgrunbook.journey.advise.queries.context import Context
-from pgrunbook.journey.advise.queries.proposal import Proposal
+from pgrunbook.journey.advise.queries.proposal import SAME_ROWS, Proposal
 from pgrunbook.journey.advise.queries.trial import Trial
 from pgrunbook.model.explanation import Rewrite
+from pgrunbook.pg.parse import ParseFailed
 
 Propose = Callable[[Context, Trial], Iterator[Proposal]]
 
@@ -30,6 +32,15 @@ def proposers() -> tuple[Propose, ...]:
 
 
 def rewrites(context: Context, trial: Trial) -> tuple[Rewrite, ...]:
-    """All of them, planned; those that are cheaper first."""
-    found = [proposal.tried(trial) for propose in proposers() for proposal in propose(context, trial)]
-    return tuple(sorted(found, key=lambda one: {True: 0, None: 1, False: 2}[one.helps]))
+    """All of them, planned; those that give the same rows for less first."""
+    found = [one for propose in proposers() for one in _tried(propose, context, trial)]
+    return tuple(sorted(found, key=lambda one: (one.same != SAME_ROWS, {True: 0, None: 1, False: 2}[one.helps])))
+
+
+def _tried(propose: Propose, context: Context, trial: Trial) -> Iterator[Rewrite]:
+    """What one of them proposes and the server takes.  What cannot be written down faithfully is not proposed."""
+    with contextlib.suppress(ParseFailed):
+        for proposal in propose(context, trial):
+            rewrite = proposal.tried(trial)
+            if rewrite is not None:
+                yield rewrite

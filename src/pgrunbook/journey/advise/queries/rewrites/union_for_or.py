@@ -1,0 +1,116 @@
+"""OR over different columns → UNION ALL, a branch each, so that each can use its own index.
+
+A row for which several branches hold must come once: each branch leaves out what one before it has given, with
+`(…) IS NOT TRUE`, which is right for NULLs and duplicates, too, so that nothing need be unique.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+from pgrunbook.journey.advise.queries.context import Context
+from pgrunbook.journey.advise.queries.proposal import Proposal, whole
+from pgrunbook.journey.advise.queries.relational import Node, Scope, is_plain, is_steady, scopes
+from pgrunbook.journey.advise.queries.trial import Trial
+from pgrunbook.journey.workload.conditions import disjuncts
+from pgrunbook.pg.parse import Tree
+from pgrunbook.pg.trees import column_refs, names, nodes
+
+MAX_BRANCHES = 4
+
+
+def propose(context: Context, trial: Trial) -> Iterator[Proposal]:  # noqa: ARG001 - the signature of all of them
+    """One proposal, for the first such OR of the statement's own WHERE."""
+    tree, found = scopes(context)
+    if not found or found[0].select is not tree.get("select_stmt") or found[0].select.get("with_clause"):
+        return
+    scope = found[0]
+    select = scope.select
+    counts = _is_count(select)
+    if not (is_plain(select) or counts) or not is_steady(select, context) or not scope.is_known:
+        return
+    if not counts and not _can_order(select):
+        return
+    for place, condition in enumerate(scope.conditions):
+        branches = disjuncts(condition)
+        if 2 <= len(branches) <= MAX_BRANCHES and _differ(branches):
+            yield _proposal(context, scope, place, branches, counts=counts)
+            return
+
+
+def _proposal(context: Context, scope: Scope, place: int, branches: list[Tree], *, counts: bool) -> Proposal:
+    sql = _united(context, scope, place, branches, counts=counts)
+    parameters = context.query.asked.parameters
+    return Proposal(
+        name="union_for_or",
+        title="A statement for each branch of the OR, put together",
+        sql=sql,
+        why="each row for which the OR is true makes exactly one branch true that is not left out before;"
+        " a condition that is NULL counts as not true on both sides",
+        facts=(
+            "no function in it is volatile, so each condition has the same value wherever it is asked",
+            "IS NOT TRUE takes out what an earlier branch has given: no key is needed to take out duplicates",
+        ),
+        parameters=parameters,
+        pair=whole(context.query.text, sql, parameters=parameters),
+    )
+
+
+def _is_count(select: Node) -> bool:
+    targets = select.get("target_list", ())
+    if len(targets) != 1 or any(
+        p in select for p in ("group_clause", "having_clause", "distinct_clause", "limit_count")
+    ):
+        return False
+    call = targets[0].get("res_target", {}).get("val", {}).get("func_call", {})
+    return names(call.get("funcname"))[-1:] == ("count",) and bool(call.get("agg_star")) and "over" not in call
+
+
+def _differ(branches: list[Tree]) -> bool:
+    """Whether no column stands in all branches, and each has one (an OR on one column is a list)."""
+    columns = [{parts[-1] for parts in column_refs([branch])} for branch in branches]
+    return all(columns) and not set.intersection(*columns) and not any(_has_subselect(b) for b in branches)
+
+
+def _has_subselect(tree: Tree) -> bool:
+    return any(kind == "sub_link" for kind, _ in nodes([tree]))
+
+
+def _can_order(select: Node) -> bool:
+    """UNION is ordered by names of its result only: each key must be a plain column of the select list."""
+    shown = set()
+    for target in select.get("target_list", ()):
+        value = target.get("res_target", {})
+        parts = names(value.get("val", {}).get("column_ref", {}).get("fields"))
+        if parts[-1:] == ("*",):
+            shown.add("*")
+        shown.add(value.get("name") or (parts[-1] if parts else ""))
+    for item in select.get("sort_clause", ()):
+        parts = names(item["sort_by"].get("node", {}).get("column_ref", {}).get("fields"))
+        if not parts or len(parts) > 1 or not ({parts[-1], "*"} & shown):
+            return False
+    return select.get("limit_option") != "LIMIT_OPTION_WITH_TIES"
+
+
+def _united(context: Context, scope: Scope, place: int, branches: list[Tree], *, counts: bool) -> str:
+    parts = []
+    for number, branch in enumerate(branches):
+        made = copy.deepcopy(scope.select)
+        for ending in ("sort_clause", "limit_count", "limit_offset"):
+            made.pop(ending, None)
+        made["limit_option"] = "LIMIT_OPTION_DEFAULT"
+        before = [{"boolean_test": {"arg": earlier, "booltesttype": "IS_NOT_TRUE"}} for earlier in branches[:number]]
+        rest = [c for other, c in enumerate(scope.conditions) if other != place]
+        Scope(select=made, context=context).where([*rest, branch, *before])
+        if counts:
+            made["target_list"] = context.parser.statement("SELECT 1")["select_stmt"]["target_list"]
+        parts.append(context.sql({"select_stmt": made}))
+    union = " UNION ALL ".join(f"({part})" for part in parts)
+    if counts:
+        return f"SELECT count(*) FROM ({union}) AS branches"
+    united: Node = copy.deepcopy(dict(context.parser.statement(union)["select_stmt"]))
+    for ending in ("sort_clause", "limit_count", "limit_offset", "limit_option"):
+        if ending in scope.select:
+            united[ending] = scope.select[ending]
+    return context.sql({"select_stmt": united})

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 from pgrunbook import __version__
-from pgrunbook.model import Advice
+from pgrunbook.model import Advice, Kind
 from pgrunbook.model.counsel import Counsel, Ground, Kept, Proposal, Takes
 from pgrunbook.report.blindness import grouped
 from pgrunbook.report.counsel import TITLES, as_dict, by_area, counts, headline, terms
@@ -56,7 +56,7 @@ def _tiles(counsel: Counsel) -> Markup:
 
 def _card(one: Proposal, number: int) -> Markup:
     why: list[Content] = []
-    if one.kind.value == "policy" and one.current and one.proposed:
+    if one.kind is Kind.POLICY and one.current and one.proposed:
         why += [tag("h4", "Now"), tag("pre", short(one.current), class_="sql undo")]
         why += [tag("h4", "Better"), tag("pre", short(one.proposed), class_="sql")]
     elif one.current or one.proposed:

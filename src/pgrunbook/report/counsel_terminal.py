@@ -7,7 +7,7 @@ import itertools
 from rich.console import Console
 from rich.text import Text
 
-from pgrunbook.model import Advice
+from pgrunbook.model import Advice, Kind
 from pgrunbook.model.counsel import Counsel, Ground, Kept, Proposal, Takes
 from pgrunbook.report.blindness import grouped
 from pgrunbook.report.counsel import by_area, change_words, counts, headline, terms
@@ -77,9 +77,8 @@ def _proposal(draw: Lines, one: Proposal, number: int) -> None:
     draw.text(title, indent=INDENT, first=Text(f"{number:>3}", style="dim"))
     if change_words(one):
         was, arrow, then = change_words(one).partition(" → ")
-        if one.kind.value == "policy" and arrow:
-            _labelled(draw, "now", Text(was, style="dim"), max_lines=4)
-            _labelled(draw, "better", Text(then, style="cyan"), max_lines=4)
+        if one.kind is Kind.POLICY and arrow and one.advice:
+            _labelled(draw, "now", Text(was), max_lines=4)  # what it will be stands in the SQL below
         else:
             _labelled(draw, "change", Text(was).append(arrow, style="dim").append(then, style="bold cyan"), max_lines=2)
     _labelled(draw, "why", Text(clean(short(one.reason))))

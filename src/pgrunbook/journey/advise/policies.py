@@ -140,14 +140,13 @@ def _rewrites(weighed: Sequence[Weighed]) -> Iterator[Proposal]:
 
 def _rewritten(each: Weighed) -> Proposal:
     policy, rows = each.policy, each.table_rows
-    of_rows = f"for each of the {counted(rows, 'row')}" if rows is not None else "for each row"
+    of_rows = f"For each of the {counted(rows, 'row')}" if rows is not None else "For each row"
     costs = []
     if each.functions:
         costs.append(f"{' and '.join(each.functions)} {'runs' if len(each.functions) == 1 else 'run'}")
     if each.reads:
         costs.append(f"a sub-select reads {' and '.join(each.reads)}")
-    words = " and ".join(costs)
-    reason = f"{words[0].upper()}{words[1:]} {of_rows} of {policy.table} that a statement looks at."
+    reason = f"{of_rows} of {policy.table} that a statement looks at, {' and '.join(costs)}."
     if each.step is None:
         reason += "  No rewrite is known that provably means the same: it wants a person."
     return Proposal(
@@ -194,7 +193,7 @@ def _expressions(policy: Policy) -> str:
         for word, text in (("USING", policy.using_expression), ("WITH CHECK", policy.check_expression))
         if text is not None
     ]
-    return clean(" ".join(parts))
+    return " ".join(clean(" ".join(parts)).split())
 
 
 def _of(diagnosis: Diagnosis, check: str) -> list[Finding]:

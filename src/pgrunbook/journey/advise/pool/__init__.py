@@ -15,7 +15,7 @@ from pgrunbook.journey.advise.pool import words
 from pgrunbook.journey.advise.pool.demand import Demand, demands, others, transactions
 from pgrunbook.journey.advise.pool.features import Feature, features
 from pgrunbook.journey.advise.pool.ini import ini
-from pgrunbook.journey.advise.pool.sizing import Room, Sizes, sizes
+from pgrunbook.journey.advise.pool.sizing import SESSION, Room, Sizes, sizes
 from pgrunbook.journey.advise.span import period_words
 from pgrunbook.journey.diagnose.autovacuum import settings_of
 from pgrunbook.journey.diagnose.engine import choose, judge, questions_of
@@ -64,7 +64,7 @@ def advise_pool(seen: Seen, given: Given) -> Counsel:
     found, done = demands(seen), transactions(seen)
     habits = features(seen)
     room = _room(seen)
-    modes = {feature.role: "session" for feature in habits}
+    modes = {feature.role: SESSION for feature in habits}
     sized = sizes(
         found,
         room,

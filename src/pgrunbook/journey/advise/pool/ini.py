@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from pgrunbook.journey.advise.pool.features import FOLLOWS_PREPARED
-from pgrunbook.journey.advise.pool.sizing import PoolSize, Sizes
+from pgrunbook.journey.advise.pool.sizing import SESSION, TRANSACTION, PoolSize, Sizes
 
 CLIENTS_MIN = 1000  # the runbook's; a waiting client costs the pooler a few kilobytes
 UNKNOWN_ADDRESS = "host=SERVER port=5432"
@@ -20,7 +20,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_]+\Z")
 def ini(sizes: Sizes, *, address: str, clients: int | None = None, version: tuple[int, ...] | None = None) -> str:
     """The file's text.  `address` is how the pooler reaches the server, `clients` how many may come at most."""
     databases = sorted({pool.demand.database for pool in sizes.pools})
-    lines = ["; pool sizes as measured by pgrunbook; comments stand on lines of their own, PgBouncer knows no others"]
+    lines = ["; pool sizes as measured by pgrunbook.  Comments stand on lines of their own, PgBouncer knows no others"]
     lines += ["[databases]"]
     lines += [_database(name, sizes, address or UNKNOWN_ADDRESS) for name in databases]
     users = list(_users(sizes))
@@ -58,7 +58,7 @@ def _users(sizes: Sizes) -> Iterator[str]:
 
 def default_mode(sizes: Sizes) -> str:
     """Transaction, unless every role needs sessions."""
-    return "session" if sizes.pools and all(pool.mode == "session" for pool in sizes.pools) else "transaction"
+    return SESSION if sizes.pools and all(pool.mode == SESSION for pool in sizes.pools) else TRANSACTION
 
 
 def _settings(

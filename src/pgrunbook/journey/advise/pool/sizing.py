@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pgrunbook.journey.advise.pool.demand import Demand
 
@@ -17,6 +17,8 @@ CORE_FACTOR = 2  # a core can run one while another waits for the disk
 SPARE_SHARE = 0.1  # of what ordinary roles may take, for people, migrations and backups
 SPARE_MIN = 3
 RESERVE_SHARE = 0.2
+RESERVE_MAX = 20
+TRANSACTION, SESSION = "transaction", "session"  # as PgBouncer calls them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,7 @@ class PoolSize:
     size: int
     needed: int
     limit: int | None = None
-    mode: str = "transaction"
+    mode: str = TRANSACTION
 
     @property
     def is_cut(self) -> bool:
@@ -78,7 +80,7 @@ class Sizes:
         return tuple(pool for pool in self.pools if pool.demand.database == name)
 
 
-def sizes(  # what bounds a pool is said where it is known
+def sizes(
     demands: Sequence[Demand],
     room: Room,
     *,
@@ -87,35 +89,36 @@ def sizes(  # what bounds a pool is said where it is known
     limits: Mapping[tuple[str, str], int] | None = None,
     modes: Mapping[str, str] | None = None,
 ) -> Sizes:
-    """Size every pool.  `limits` are connection limits by database and role, `modes` pool modes by role."""
-    wanted = {}
-    for demand in demands:
-        limit = (limits or {}).get((demand.database, demand.role))
-        is_session = (modes or {}).get(demand.role) == "session"
-        needed = max(demand.needed, demand.sessions_max) if is_session else demand.needed
-        wanted[demand] = (needed, min(needed, limit) if limit is not None else needed, limit)
+    """Size every pool.  `limits` are connection limits by database and role, `modes` pool modes by role.
+
+    What the cores can run bounds pools in transaction mode; in session mode each client keeps its connection, at work
+    or not, so that only what the server lets in bounds them.
+    """
+    asked = [_asked(demand, limits or {}, modes or {}) for demand in demands]
     runnable = math.ceil((CORE_FACTOR * cores + 1) * hold_ratio) if cores is not None else None
-    reserve = _reserve(sum(size for _, size, _ in wanted.values()), room.for_pools)
-    bound = room.for_pools - reserve
+    held = {one.demand: one.size for one in asked if one.mode == SESSION}
+    shared = {one.demand: one.size for one in asked if one.mode != SESSION}
+    reserve = _reserve(sum(shared.values()), room.for_pools - sum(held.values()))
+    given = dict(shared_out(held, max(room.for_pools - reserve - len(shared), len(held))))
+    bound = room.for_pools - reserve - sum(given.values())
     if runnable is not None:
-        bound = min(bound, max(runnable, 2 * len(wanted)))
-    given = shared_out({demand: size for demand, (_, size, _) in wanted.items()}, max(bound, len(wanted)))
-    pools = tuple(
-        PoolSize(
-            demand=demand,
-            size=given[demand],
-            needed=needed,
-            limit=limit,
-            mode=(modes or {}).get(demand.role, "transaction"),
-        )
-        for demand, (needed, _, limit) in wanted.items()
-    )
+        bound = min(bound, max(runnable, 2 * len(shared)))
+    given |= shared_out(shared, max(bound, len(shared)))
+    pools = tuple(replace(one, size=given[one.demand]) for one in asked)
     return Sizes(pools=pools, room=room, runnable=runnable, reserve=reserve)
+
+
+def _asked(demand: Demand, limits: Mapping[tuple[str, str], int], modes: Mapping[str, str]) -> PoolSize:
+    """What one pool would like to have."""
+    mode, limit = modes.get(demand.role, TRANSACTION), limits.get((demand.database, demand.role))
+    needed = max(1, demand.sessions_max) if mode == SESSION else demand.needed
+    size = min(needed, limit) if limit is not None else needed
+    return PoolSize(demand=demand, size=size, needed=needed, limit=limit, mode=mode)
 
 
 def _reserve(total: int, room: int) -> int:
     """For moments of more: a fifth, as far as there is room."""
-    return max(0, min(math.ceil(RESERVE_SHARE * total), room - total, 20))
+    return max(0, min(math.ceil(RESERVE_SHARE * total), room - total, RESERVE_MAX))
 
 
 def shared_out(wanted: Mapping[Demand, int], bound: int) -> Mapping[Demand, int]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pgrunbook.journey.advise.given import Given
 from pgrunbook.journey.advise.pool.demand import Demand, Transactions
 from pgrunbook.journey.advise.pool.features import FOLLOWS_PREPARED, Feature
-from pgrunbook.journey.advise.pool.sizing import CORE_FACTOR, ClientSide, PoolSize, Room, Sizes
+from pgrunbook.journey.advise.pool.sizing import CORE_FACTOR, SESSION, ClientSide, PoolSize, Room, Sizes
 from pgrunbook.model import Kind, quote
 from pgrunbook.model.counsel import Ground, Kept, Proposal, Takes
 from pgrunbook.report.words import counted, duration, number, one_line
@@ -70,7 +70,7 @@ def _measured(demand: Demand) -> str:
 
 
 def _needs(one: PoolSize) -> Iterator[str]:
-    if one.mode == "session":
+    if one.mode == SESSION:
         yield f"In session mode each client keeps its own connection: {one.needed}."
     else:
         yield f"{one.needed} are enough in 99 moments of 100, where clients come by chance."
@@ -81,7 +81,7 @@ def _bounds(one: PoolSize, sizes: Sizes) -> Iterator[str]:
         yield f"Its own connection limit is {one.limit}."
     if not one.is_cut or one.limit == one.size:
         return
-    if sizes.runnable is not None and sizes.runnable <= sizes.room.for_pools:
+    if one.mode != SESSION and sizes.runnable is not None and sizes.runnable <= sizes.room.for_pools:
         yield (
             f"Cut to {one.size}: the cores run {sizes.runnable} at a time ({CORE_FACTOR} a core and one, by rule of"
             " thumb); the rest wait in the pooler, where they hold no lock and no memory of the server."

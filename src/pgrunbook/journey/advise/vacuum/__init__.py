@@ -36,6 +36,11 @@ _CHECKS = {
     "table_bloat": REWRITE,
     "toast_bloat": REWRITE,
 }
+_EFFECTS = {
+    "xmin_horizon_held": "VACUUM can remove what died since",
+    "autovacuum_disabled": "it is vacuumed and analyzed by itself again",
+    "autovacuum_starved": "tables past their triggers wait less",
+}
 QUESTIONS: tuple[Question[Any], ...] = tuple(
     dict.fromkeys((*NEEDS, COUNTERS, INDEXES, VACUUM_PROGRESS, *questions_of(choose(only=tuple(_CHECKS)))))
 )
@@ -147,11 +152,11 @@ def _of_finding(finding: Finding, area: str) -> Proposal:
         area=area,
         kind=finding.kind,
         object=finding.object,
-        title=finding.title,
+        title=f"{finding.object}: {finding.title[:1].lower()}{finding.title[1:]}",
         current="",
         proposed="",
         reason=finding.detail,
-        effect=effect or ("VACUUM can do its work again" if area == BACK else ""),
+        effect=effect or _EFFECTS.get(finding.check, ""),
         takes=Takes.AT_ONCE,
         ground=Ground.EVIDENCE,
         evidence=finding.evidence,

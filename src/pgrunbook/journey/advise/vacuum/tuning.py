@@ -67,7 +67,7 @@ def trigger(per_s: float, every_s: float, rows: float, row_bytes: float) -> Trig
     if wanted <= least:
         return Trigger(threshold=FLOOR_ROWS, scale=LEAST_SHARE if LEAST_SHARE * rows > FLOOR_ROWS else 0.0)
     if wanted >= most:
-        return Trigger(threshold=FLOOR_ROWS, scale=MOST_SHARE)
+        return Trigger(threshold=round_to_two(min(FLOOR_ROWS, LEAST_SHARE * rows)), scale=MOST_SHARE)
     return Trigger(threshold=round_to_two(wanted), scale=0.0)
 
 
@@ -188,8 +188,12 @@ def _for_cost(
     limit, delay = _cost_settings(one, settings)
     if delay <= 0 or one.dead_per_s <= 0:
         return
-    takes_s = visit_s(one, settings, index_pages, limit=limit, delay_s=delay)
-    between_s = max(every_s, min(one.time_to_vacuum_s or every_s, LONGEST_S))
+    at = min(
+        one.table.vacuum_trigger_rows,
+        trigger(one.dead_per_s, every_s, one.table.rows, one.row_bytes).rows(one.table.rows),
+    )
+    takes_s = visit_s(one, settings, at, index_pages, limit=limit, delay_s=delay)
+    between_s = min(at / one.dead_per_s, LONGEST_S)
     if takes_s <= BUSY_SHARE * between_s:
         return
     wanted = min(LIMIT_MAX, math.ceil(limit * takes_s / (BUSY_SHARE * between_s) / 100) * 100)
@@ -202,11 +206,13 @@ def _for_cost(
     )
 
 
-def visit_s(one: Rates, settings: Mapping[str, Setting], index_pages: int, *, limit: float, delay_s: float) -> float:
+def visit_s(
+    one: Rates, settings: Mapping[str, Setting], dead_rows: float, index_pages: int, *, limit: float, delay_s: float
+) -> float:
     """How long a visit takes at this limit, when every page is read and those with dead rows are written."""
     relation = one.table.relation
     pages = max(0, relation.pages - relation.all_visible_pages) + index_pages
-    dirty = min(pages, one.table.vacuum_trigger_rows)
+    dirty = min(pages, dead_rows)
     read_cost = settings["vacuum_cost_page_miss"].number if "vacuum_cost_page_miss" in settings else PAGE_READ_COST
     cost = pages * read_cost + dirty * settings["vacuum_cost_page_dirty"].number
     return cost / limit * delay_s

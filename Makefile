@@ -33,6 +33,9 @@ bench: setup  ## the benchmarks, a line a figure; writes build/bench.json
 exam: setup  ## planted faults and healthy decoys; ends with recall, false alarms, abstention
 	$(BIN)/python -m tests.exam.run
 
+exam-races: setup  ## 10,000 races against the guard of cancel and end: who is hit that was not meant, and the window left
+	PGRUNBOOK_RACES=10000 $(BIN)/python -m pytest -s -q -p no:randomly tests/pg/test_session_guard.py -k "nobody or window"
+
 docs: setup  ## regenerate check pages and CLI reference
 	$(BIN)/python tools/docs.py
 
@@ -44,5 +47,5 @@ check: lint types test  ## what to run before handing in
 clean:  ## remove what was built
 	rm -rf build dist $(VENV)
 
-.PHONY: help setup demo test test-fast lint types bench exam docs new-check check clean
+.PHONY: help setup demo test test-fast lint types bench exam exam-races docs new-check check clean
 .DEFAULT_GOAL := help

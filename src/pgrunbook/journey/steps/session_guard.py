@@ -1,8 +1,9 @@
 """Who may be signalled: one session, known by six marks, and never one of those that nobody should stop.
 
 Look and signal are one statement: pids are used again, and a second look within a transaction would show a cached
-picture.  What remains are the microseconds between the look and the signal within that statement: a session that
-goes on in them is hit at what it does then.
+picture.  Judging takes some 0.2 ms, so within the statement the cached picture is thrown away and the session is
+looked at once more, right before the signal.  What remains is the time from there until the session obeys (tests/pg:
+`make exam-races` measures it): a session that goes on in it is hit at what it does then.
 
 `IDENTITY` makes it that session in that statement; `NEVER` names why a session is left alone.  What is shown before
 and what is guarded in the moment of the signal are the same expressions.
@@ -117,13 +118,18 @@ def guarded(signal: str, name: str, identity: Sequence[str] = tuple(IDENTITY)) -
     """
     same = "\n    and ".join(IDENTITY[mark] for mark in identity)
     return f"""/* pgrunbook: {name} */
-with victim as materialized (
+with allowed as materialized (
   select a.pid
   from {_FROM}
   where {same}
     and {REASON} is null
+), fresh as materialized (
+  select c.pid, pg_catalog.pg_stat_clear_snapshot()::text as cleared from allowed as c
 )
-select v.pid, {signal} from victim as v"""
+select v.pid, {signal}
+from fresh as v
+cross join lateral pg_catalog.pg_stat_get_activity(case when v.cleared is not null then v.pid end) as a
+where {same}"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import json
 import os
+import select
 import threading
 import time
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ import psycopg
 from psycopg import sql
 
 from pgrunbook.errors import ChangedInPart, Refused, RunbookError, ServerError
-from pgrunbook.pg.connect import connect, describe, first_line
+from pgrunbook.pg.connect import Session, connect, describe, first_line
 from pgrunbook.pg.secrets import without_password
 from pgrunbook.record.journal import state_home
 
@@ -58,23 +59,14 @@ class Pooler:
 
     def pause(self, deadline_s: float) -> None:
         """Wait until no server connection is in use.  Raises Refused when that takes too long; then it is resumed."""
-        failed: list[ServerError] = []
-
-        def ask() -> None:
-            try:
-                self._ask("PAUSE")
-            except ServerError as exc:
-                failed.append(exc)
-
-        asking = threading.Thread(target=ask, name="pgrunbook pause", daemon=True)
-        asking.start()
-        asking.join(deadline_s)
-        if not asking.is_alive() and not failed:
-            return
-        self.resume()
-        asking.join(deadline_s)
-        if failed and not asking.is_alive() and "was cancelled" not in failed[0].message:
-            raise Refused(f"{self.words} could not be paused: {failed[0].message}", hint="It goes on as before.")
+        with contextlib.closing(connect(self._dsn, station="emergency")) as conn:
+            conn.pgconn.send_query(b"PAUSE")
+            answer = _answer_within(conn, deadline_s)
+            if answer == "":
+                return
+            self.resume()
+        if answer is not None:
+            raise Refused(f"{self.words} could not be paused: {answer}", hint="It goes on as before.")
         raise Refused(
             f"{self.words} could not be paused within {deadline_s:g} s: transactions are open in it",
             hint="It was resumed.  End those transactions first, or go without --pause.",
@@ -96,6 +88,20 @@ class Pooler:
                 return list(cursor.fetchall()) if cursor.description is not None else []
             except psycopg.Error as exc:
                 raise ServerError(f"{self.words} refused {command}: {first_line(exc)}") from exc
+
+
+def _answer_within(conn: Session, deadline_s: float) -> str | None:
+    """How the command that was sent has ended: "" well, else the error; None when it has not ended in time."""
+    deadline = time.monotonic() + deadline_s
+    while conn.pgconn.is_busy():
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([conn.pgconn.socket], [], [], left)[0]:
+            return None
+        conn.pgconn.consume_input()
+    result = conn.pgconn.get_result()
+    if result is not None and result.status == psycopg.pq.ExecStatus.COMMAND_OK:
+        return ""
+    return (result.error_message.decode("utf-8", "replace") if result is not None else "").strip() or "no answer"
 
 
 @contextmanager

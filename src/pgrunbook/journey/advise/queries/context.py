@@ -16,6 +16,7 @@ from pgrunbook.journey.diagnose.trees import table_trees
 from pgrunbook.journey.observe.constraints import CONSTRAINTS
 from pgrunbook.journey.observe.explaining import Identity
 from pgrunbook.journey.observe.extended_statistics import EXTENDED_STATISTICS, ExtendedStatistics
+from pgrunbook.journey.observe.inheritance import INHERITANCE
 from pgrunbook.journey.observe.settings import SETTINGS, by_name
 from pgrunbook.journey.observe.table_activity import TABLE_ACTIVITY, TableActivity
 from pgrunbook.journey.observe.triggers import TRIGGERS, Trigger
@@ -42,7 +43,16 @@ _PLACES = frozenset({"location", "rexpr_list_start", "rexpr_list_end", "list_sta
 
 QUESTIONS: tuple[Question[Any], ...] = tuple(
     dict.fromkeys(
-        (*reading.NEEDS, *reading.LIKES, CONSTRAINTS, EXTENDED_STATISTICS, SETTINGS, TABLE_ACTIVITY, TRIGGERS)
+        (
+            *reading.NEEDS,
+            *reading.LIKES,
+            CONSTRAINTS,
+            EXTENDED_STATISTICS,
+            INHERITANCE,
+            SETTINGS,
+            TABLE_ACTIVITY,
+            TRIGGERS,
+        )
     )
 )
 # One statement by itself: whether the index is worth its upkeep is for `advise indexes` to say.

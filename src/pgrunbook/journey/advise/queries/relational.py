@@ -14,7 +14,7 @@ from pgrunbook.journey.advise.queries.context import Context
 from pgrunbook.journey.observe.columns import Column
 from pgrunbook.journey.observe.constraints import CONSTRAINTS, Constraint
 from pgrunbook.journey.observe.indexes import Index
-from pgrunbook.journey.observe.relations import RELATIONS
+from pgrunbook.journey.observe.inheritance import INHERITANCE
 from pgrunbook.journey.workload.conditions import conjuncts
 from pgrunbook.journey.workload.facts import TableFacts
 from pgrunbook.journey.workload.scope import own_nodes
@@ -270,7 +270,7 @@ def unique_keys(item: Item, context: Context) -> list[UniqueKey]:
 
 def has_children(table: TableFacts, context: Context) -> bool:
     """Whether other tables inherit from it: its unique indexes say nothing of their rows."""
-    return any(row.parent_oid == table.table.oid and not row.is_partition for row in context.optional(RELATIONS))
+    return any(row.parent_oid == table.table.oid for row in context.optional(INHERITANCE))
 
 
 def foreign_keys(item: Item, context: Context) -> list[Constraint]:

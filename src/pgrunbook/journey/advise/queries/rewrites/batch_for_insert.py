@@ -17,7 +17,7 @@ from pgrunbook.journey.observe.columns import Column
 from pgrunbook.journey.workload.catalog import Table
 from pgrunbook.model import quote
 from pgrunbook.pg.parse import Tree
-from pgrunbook.pg.trees import nodes
+from pgrunbook.pg.trees import names
 
 
 def propose(context: Context, trial: Trial) -> Iterator[Proposal]:  # noqa: ARG001 - the signature of all of them
@@ -33,18 +33,23 @@ def propose(context: Context, trial: Trial) -> Iterator[Proposal]:  # noqa: ARG0
         return
     if any(column.element_type_oid is not None or column.type_category == "A" for column in columns):
         return  # unnest would take the inner arrays apart
-    statement_triggers = [t for t in context.triggers_of(table.oid) if t.enabled != "D"]
+    triggers = [t for t in context.triggers_of(table.oid) if t.enabled != "D"]
     keys = _conflict_keys(insert)
-    if keys is None or not set(keys) <= {column.name for column in columns}:
+    if keys is None or not all(any(c.name == key and c.not_null for c in columns) for key in keys):
         return
+    if keys and triggers:
+        return  # they fire for rows that an earlier statement wrote, too
     sql = _batch(context, insert, columns, keys)
     listed = ", ".join(f"{quote(c.name)} {c.declared_type}" for c in columns)
     facts = [f"the columns of {table.relation.qualified} are {listed}, none of them an array"]
     if keys:
-        facts.append(f"ON CONFLICT finds rows by ({', '.join(map(quote, keys))}): the last row of each key is kept")
+        listed = ", ".join(map(quote, keys))
+        facts.append(f"({listed}) is NOT NULL, and all else is set from excluded: the last row of each key stays")
     caveat = "it stands for many calls in one transaction: one row that fails takes all of them along."
-    if statement_triggers:
-        caveat += f"  Triggers ({', '.join(t.name for t in statement_triggers)}) FOR EACH STATEMENT fire once a batch."
+    if triggers:
+        caveat += (
+            f"  Of its triggers ({', '.join(t.name for t in triggers)}), those FOR EACH STATEMENT fire once a batch."
+        )
     yield Proposal(
         name="batch_for_insert",
         title="Many rows in one statement",
@@ -96,19 +101,35 @@ def _conflict_keys(insert: Tree) -> tuple[str, ...] | None:
     elements = [element.get("index_elem", {}) for element in infer.get("index_elems", ())]
     if not elements or "where_clause" in infer or any("expr" in element for element in elements):
         return None
-    # what the UPDATE computes from the old row would be computed once a key instead of once a row
-    olds = [node for kind, node in nodes([conflict.get("target_list", [])]) if kind == "column_ref"]
-    for reference in olds:
-        if reference["fields"][0].get("string", {}).get("sval") != "excluded":
+    keys = tuple(element.get("name", "") for element in elements)
+    if "where_clause" in conflict or _set_from_excluded(conflict) != {c for c in _inserted(insert) if c not in keys}:
+        return None
+    return keys
+
+
+def _inserted(insert: Tree) -> set[str]:
+    return {column.get("res_target", {}).get("name", "") for column in insert.get("cols", ())}
+
+
+def _set_from_excluded(conflict: Tree) -> set[str] | None:
+    """The columns that are set to what the new row has; None where anything else is set.
+
+    Only where the last row replaces all that an earlier one of its key has brought is the last one enough.
+    """
+    found = set()
+    for target in conflict.get("target_list", ()):
+        value = target.get("res_target", {})
+        if names(value.get("val", {}).get("column_ref", {}).get("fields")) != ("excluded", value.get("name")):
             return None
-    return None if "where_clause" in conflict else tuple(element.get("name", "") for element in elements)
+        found.add(str(value.get("name")))
+    return found
 
 
 def _batch(context: Context, insert: Tree, columns: list[Column], keys: tuple[str, ...]) -> str:
-    names = ", ".join(quote(column.name) for column in columns)
+    listed_names = ", ".join(quote(column.name) for column in columns)
     arrays = ", ".join(f"${number}::{column.declared_type}[]" for number, column in enumerate(columns, 1))
     picked = ", ".join(f"r.{quote(column.name)}" for column in columns)
-    source = f"unnest({arrays}) WITH ORDINALITY AS r ({names}, place)"
+    source = f"unnest({arrays}) WITH ORDINALITY AS r ({listed_names}, place)"
     if keys:
         listed = ", ".join(f"r.{quote(key)}" for key in keys)
         rows = f"SELECT DISTINCT ON ({listed}) {picked} FROM {source} ORDER BY {listed}, r.place DESC"

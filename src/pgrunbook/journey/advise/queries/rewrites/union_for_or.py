@@ -52,6 +52,9 @@ def _proposal(context: Context, scope: Scope, place: int, branches: list[Tree], 
             "no function in it is volatile, so each condition has the same value wherever it is asked",
             "IS NOT TRUE takes out what an earlier branch has given: no key is needed to take out duplicates",
         ),
+        caveat="rows that tie at the LIMIT may be others, as they may be today."
+        if "limit_count" in scope.select
+        else "",
         parameters=parameters,
         pair=whole(context.query.text, sql, parameters=parameters),
     )

@@ -7,6 +7,7 @@ service's own tool, whose command is given as a comment.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from pgrunbook.journey.diagnose import mending
 from pgrunbook.journey.diagnose.seen import Seen
@@ -17,6 +18,7 @@ from pgrunbook.report.words import number, size
 
 MB = 1024**2
 _SESSION_CONTEXTS = frozenset({"user", "superuser"})
+_OURS = frozenset({"jit"})  # what observing sets for its own session
 _TOOLS: Mapping[Service, str] = {
     Service.SUPABASE: "supabase --experimental postgres-config update --config {name}={value}",
     Service.RDS: 'aws rds modify-db-parameter-group --db-parameter-group-name GROUP --parameters "ParameterName={name},'
@@ -30,8 +32,12 @@ _TOOLS: Mapping[Service, str] = {
 
 
 def settings_of(seen: Seen) -> Mapping[str, Setting]:
-    """Settings by their names (through `seen.derived`)."""
-    return by_name(seen.rows(SETTINGS))
+    """Settings by their names (through `seen.derived`), as other sessions have them."""
+    rows = (
+        replace(row, value=row.reset_value) if row.name in _OURS and row.reset_value is not None else row
+        for row in seen.rows(SETTINGS)
+    )
+    return by_name(tuple(rows))
 
 
 def change(seen: Seen, setting: Setting, value: str) -> tuple[Takes, Advice]:

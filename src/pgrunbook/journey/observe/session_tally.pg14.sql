@@ -12,7 +12,7 @@ select
   (pg_catalog.count(*) filter (where a.backend_type is null))::int4 as unseen,
   pg_catalog.max(extract(epoch from t.now_at - a.xact_start))::float8 as longest_transaction_s
 from pg_catalog.pg_stat_activity as a
-cross join (select pg_catalog.clock_timestamp() as now_at) as t
+cross join (select pg_catalog.statement_timestamp() as now_at) as t
 where a.datname is not null
   and a.usename is not null
   and (a.backend_type = 'client backend' or a.backend_type is null)

@@ -81,26 +81,6 @@ def test_a_pool_is_written_as_a_file(shop: FreshDatabase, cli: CommandLine) -> N
     assert "max_client_conn = 1000" in ended.out
 
 
-@pytest.mark.parametrize(
-    "words,said",
-    [
-        ("advise settings --instances 3 --pool-size 3", "--instances says nothing about settings"),
-        ("advise vacuum --memory 4GB", "--memory says nothing about vacuum"),
-        ("advise pool --instances 3", "belong together"),
-        ("advise settings --format ini", "--format ini is for pools"),
-        ("advise settings --memory lots", "is no size of memory"),
-        ("advise pool --pooler-version new", "is no version of PgBouncer"),
-        ("advise index --memory 4GB", "--memory is for the topics"),
-        ("advise weather", "there is no topic 'weather'"),
-        ("advise vacuum --since nothing.json", "cannot read the snapshot"),
-    ],
-)
-def test_what_makes_no_sense_is_said_before_anything_is_asked(words: str, said: str, cli: CommandLine) -> None:
-    ended = cli(*words.split(), "postgresql://nobody@127.0.0.1:1/none")
-    assert ended.code == 64
-    assert said in ended.err
-
-
 def test_rates_are_reckoned_from_an_older_snapshot(shop: FreshDatabase, cli: CommandLine, tmp_path: Path) -> None:
     older = tmp_path / "older.json.gz"
     assert cli("snapshot", "save", older, shop.dsn).code == 0

@@ -33,8 +33,10 @@ class Limits:
     `older_than_s`: the runbook's five minutes of one statement, or of a transaction that idles.  `idle_for_s`: its ten
     minutes.  `blocking_for_s`: ten times deadlock_timeout; healthy waits for a lock are shorter.  `top`: how many of
     the longest, 0 for all.  `saturation_ratio`: the runbook's pool utilization; below it nobody gains when an idle
-    session goes.  `max_sessions` and `max_share_ratio` (of all client sessions) cap one run: all who are ended come
-    back at once.  `cool_down_s`: until the next run, so that what came back can be seen first.
+    session goes.  `max_sessions` and `max_share_ratio` (of the connections) cap one run: all who are ended come
+    back at once.  `cool_down_s`: until the next run, so that what came back can be seen first.  `cancel_wait_s` and
+    `settle_s`: how long a statement may take to obey, and one whose blocker has gone to free others.  `connect_wait_s`:
+    how long a connection is waited for where they have run out.
     """
 
     older_than_s: float = 300.0
@@ -47,6 +49,7 @@ class Limits:
     cancel_wait_s: float = 5.0
     settle_s: float = 20.0
     cool_down_s: float = 60.0
+    connect_wait_s: float = 10.0
     vacuum_tables: int = 3
     statement_timeout: str = "30s"
     idle_timeout: str = "60s"

@@ -40,7 +40,6 @@ from pgrunbook.report.words import counted, duration
 
 KIND = "emergency"
 STOP_FILE = "stop"
-SEATED_S = 10.0  # how long a connection is waited for where they have run out
 NOTED_MAX = 200  # sessions in one record of the journal
 Show = Callable[[EmergencyReport], None]
 
@@ -56,7 +55,6 @@ class Order:
     vacuum: bool = False
     pooler: str | None = None
     pause_s: float | None = None
-    seated_s: float = SEATED_S
 
     @property
     def wish(self) -> Wish:
@@ -66,7 +64,7 @@ class Order:
 
 def dry_run(dsn: str, order: Order) -> EmergencyReport:
     """Look, choose, and say what would be done.  Changes nothing."""
-    with patiently(lambda: connect(dsn, station=KIND), wait_s=order.seated_s) as conn:
+    with patiently(lambda: connect(dsn, station=KIND), wait_s=order.limits.connect_wait_s) as conn:
         Executor(conn).guard(None, on_standby=True)
         return _Plan.made(conn, order).report
 
@@ -82,7 +80,7 @@ def carry_out(
             lambda: stack.enter_context(
                 in_rounds(dsn, kind=f"{KIND} {order.procedure}", journal=journal, progress=progress)
             ),
-            wait_s=order.seated_s,
+            wait_s=order.limits.connect_wait_s,
         )
         _refuse_too_soon(rounds.earlier, rounds.run_id, order.limits)
         plan = _Plan.made(rounds.conn, order)
@@ -236,7 +234,8 @@ class _Acting:
             try:
                 stack.enter_context(paused(pooler, self.order.pooler, deadline_s=self.order.pause_s))
             except (Refused, ServerError) as exc:
-                self.further.append(FurtherAct(title=title, state="failed", reason=exc.message))
+                state = "skipped" if isinstance(exc, Refused) else "failed"  # it goes on as before, and so do we
+                self.further.append(FurtherAct(title=title, state=state, reason=exc.message))
                 self.rounds.note("pooler", action="pause", pooler=pooler.words, text=f"not paused: {exc.message}")
                 return work()
             situation = work()
@@ -273,7 +272,7 @@ class _Acting:
             return
         self.rounds.conn.execute("set vacuum_cost_delay = '2ms'")
         for ended in self.rounds.take(steps):
-            self.further.append(_act_of(ended))
+            self.further.append(_act_of(ended, refused="skipped"))
 
     def _why_no_vacuum(self, situation: Situation) -> str:
         if situation.server.role is ServerRole.STANDBY:
@@ -333,9 +332,10 @@ def _noted(one: SessionView) -> dict[str, Any]:
     }
 
 
-def _act_of(ended: StepOutcome) -> FurtherAct:
-    states = {StepState.KEPT: "done", StepState.ALREADY: "done"}
-    return FurtherAct(title=ended.title, state=states.get(ended.state, "failed"), reason=ended.reason)
+def _act_of(ended: StepOutcome, *, refused: str = "failed") -> FurtherAct:
+    states = {StepState.KEPT: "done", StepState.ALREADY: "done", StepState.REFUSED: refused}
+    reason = "" if ended.state is StepState.KEPT else f"{ended.reason}  {ended.hint}".rstrip()
+    return FurtherAct(title=ended.title, state=states.get(ended.state, "failed"), reason=reason)
 
 
 def _number(value: object) -> float:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from pgrunbook.errors import UsageError
+from pgrunbook.journey.act.run import journal_folder
 from pgrunbook.journey.observe import observe
-from pgrunbook.model.plan import TargetPrint
 from pgrunbook.pg.connect import resolve_dsn
-from pgrunbook.record import fold, folder_for, read, verify
+from pgrunbook.record import fold, read, verify
 from pgrunbook.record.history import History
 from pgrunbook.report import changes, journal
 from pgrunbook.report.json import dumps, utc
@@ -60,7 +60,7 @@ def run(
 
 def _folder(invocation: Invocation, dsn: str | None, dsn_flag: str | None) -> Path:
     with busy(invocation, "looking …"):
-        return folder_for(TargetPrint.of(observe(resolve_dsn(dsn, dsn_flag), ()).server))
+        return journal_folder(observe(resolve_dsn(dsn, dsn_flag), ()).server)
 
 
 def _put(invocation: Invocation, text: str, output: Path | None) -> None:

@@ -29,9 +29,10 @@ THRESHOLDS = {
     "max_sessions": ("N", "No more sessions than that in one run."),
     "max_share": ("SHARE", "No more of the connections than that in one run."),
     "cancel_wait": ("TIME", "How long a cancelled statement may take to end before its session is ended."),
+    "connect_wait": ("TIME", "How long to wait for a connection where they have run out."),
     "cool_down": ("TIME", "How long after the last run the next is refused."),
 }
-EVERYWHERE = ("max_sessions", "max_share", "cancel_wait", "cool_down")
+EVERYWHERE = ("max_sessions", "max_share", "cancel_wait", "cool_down", "connect_wait")
 WHOLE = ("top", "max_sessions")
 
 

@@ -363,6 +363,46 @@ def test_a_real_pgbouncer_takes_the_file_and_serves_by_it(
         assert conn.execute("select current_user, count(*) from t").fetchone() == ("shop app", 0)
 
 
+@OLDEST_AND_NEWEST
+def test_plans_tell_which_bitmaps_do_not_fit_and_what_holds_them(pg: FreshDatabase) -> None:
+    """A bitmap of 1,500 pages needs 94 kB; the server itself says whether it was lossy."""
+    pg.role("app")
+    pg.execute(
+        "create extension pg_stat_statements",
+        "create table t (id int, k int, pad text)",
+        "insert into t select i, i % 50, repeat('x', 50) from generate_series(1, 150000) i",
+        "create index on t (k)",
+        "vacuum analyze t",
+        "grant select on t to app",
+        "alter system set work_mem = 64",
+        "alter system set jit = off",
+        "select pg_reload_conf()",
+    )
+    until(lambda: shown(pg, "work_mem") == "64kB", "the setting holds")
+    with pg.connect_as("app") as conn:
+        for key in range(5):
+            conn.execute(f"select count(pad) from t where k = {key}")
+    counsel = ask(Inquiry(topic="settings", plans=True, given=Given(memory_bytes=4 * GB, cores=2)), pg.dsn)
+    (one,) = [one for one in counsel.proposals if "work_mem" in one.title]
+    assert (one.object, one.evidence["exact_pages"]) == ("app", 1024)
+    assert lossy_pages(pg, "64kB") > 0
+    run(pg, one.advice[0].sql)
+    with pg.connect_as("app") as conn:
+        row = conn.execute("select current_setting('work_mem')").fetchone()
+    assert row == ("4MB",)
+    assert lossy_pages(pg, "4MB") == 0
+    run(pg, one.advice[0].undo_sql or "")
+
+
+def lossy_pages(db: FreshDatabase, work_mem: str) -> int:
+    with psycopg.connect(db.dsn, autocommit=True) as conn:
+        conn.execute(f"set work_mem = '{work_mem}'".encode())
+        conn.execute("set max_parallel_workers_per_gather = 0")
+        row = conn.execute("explain (analyze, format json) select count(pad) from t where k = 7").fetchone()
+    assert row is not None
+    return int(row[0][0]["Plan"]["Plans"][0].get("Lossy Heap Blocks", 0))
+
+
 @NEWEST
 def test_every_topic_answers_a_role_without_rights(pg: FreshDatabase) -> None:
     pg.execute("create extension pg_stat_statements", "create table t (i int)", "vacuum analyze t")

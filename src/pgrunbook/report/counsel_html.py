@@ -15,6 +15,8 @@ from pgrunbook.report.markup import Content, Markup, tag
 from pgrunbook.report.page import brand, page, tile
 from pgrunbook.report.words import duration, figure, label, short
 
+OVERVIEW_MIN = 4
+
 
 def render(counsel: Counsel) -> str:
     """The page."""
@@ -31,6 +33,7 @@ def render(counsel: Counsel) -> str:
         ),
         tag("p", f"{counts(counsel)}.", class_="verdict"),
         _tiles(counsel),
+        _overview(counsel),
         [[tag("h2", area), [_card(one, next(numbers)) for one in found]] for area, found in by_area(counsel.proposals)],
         _fragments(counsel),
         _inputs(counsel),
@@ -52,6 +55,24 @@ def _tiles(counsel: Counsel) -> Markup:
         tile("Cannot be told", str(len(counsel.blind)), tone="blind" if counsel.blind else ""),
     ]
     return tag("div", shown, class_="tiles")
+
+
+def _overview(counsel: Counsel) -> Content:
+    """All at once; a few speak for themselves."""
+    if len(counsel.proposals) < OVERVIEW_MIN:
+        return None
+    rows = [
+        tag(
+            "tr",
+            tag("td", tag("a", one.title, href=f"#p{number}")),
+            tag("td", short(one.effect, 160), class_="wide"),
+            tag("td", one.takes.value, class_="mute"),
+        )
+        for number, one in enumerate(counsel.proposals, start=1)
+    ]
+    head = tag("tr", tag("th", "Proposal"), tag("th", "Effect (estimated)", class_="wide"), tag("th", "Takes effect"))
+    table = tag("table", tag("thead", head), tag("tbody", rows))
+    return [tag("h2", "At a glance"), tag("section", table, class_="card scroll")]
 
 
 def _card(one: Proposal, number: int) -> Markup:
@@ -78,6 +99,7 @@ def _card(one: Proposal, number: int) -> Markup:
         ),
         tag("div", tag("div", why), _evidence(one), class_="body"),
         class_="card finding",
+        id=f"p{number}",
     )
 
 
@@ -88,7 +110,7 @@ def _evidence(one: Proposal) -> Markup:
         if value is not None and value != ()
     ]
     _, lock, _ = terms(one)
-    pairs.append([tag("dt", "lock"), tag("dd", lock)])
+    pairs.append([tag("dt", "lock"), tag("dd", lock.removeprefix("lock "))])
     return tag("div", tag("h4", "Evidence"), tag("dl", pairs))
 
 

@@ -14,6 +14,7 @@ from tests.fix.table_rows import index, relation
 
 from pgrunbook.journey.advise.asking import Inquiry, counsel_of
 from pgrunbook.journey.advise.given import Given, HostFacts, Storage, Workload
+from pgrunbook.journey.advise.settings import bitmaps as bitmaps_of
 from pgrunbook.journey.observe.parallel_work import JitWork, ParallelWork
 from pgrunbook.journey.observe.session_tally import SessionTally
 from pgrunbook.journey.observe.vacuum_progress import VacuumProgress
@@ -354,6 +355,44 @@ def test_a_window_counts_what_happened_in_it_and_a_reset_counts_nothing() -> Non
     assert found.evidence["hit_ratio"] == 0.6
     reset = rows.snapshot(earlier=before, databases=(rows.database(blocks_read=0, blocks_hit=5),), relations=large())
     assert "Too few blocks" in proposals(reset)["shared_buffers"].reason
+
+
+def test_connections_that_nobody_comes_near_are_fewer_and_a_full_house_wants_a_pooler() -> None:
+    few = tuple(rows.tally(n, sessions=30, active=5) for n in range(20))
+    wide = {"changed": {"max_connections": "1000"}}
+    assert proposals(rows.snapshot(session_tally=few, **wide))["max_connections"].proposed == "100"
+    assert "max_connections" not in proposals(rows.snapshot(session_tally=few[:5], **wide))
+    full = rows.snapshot(session_tally=(rows.tally(0, sessions=90),))
+    assert "a pooler helps" in kept(advised(full))["max_connections"]
+
+
+def bitmaps(*scans: bitmaps_of.BitmapScan, failed: int = 0) -> Snapshot:
+    return rows.snapshot(bitmap_scans=scans, planned_statements=(bitmaps_of.Planned(planned=5, failed=failed),))
+
+
+def scan(role: str, pages: int) -> bitmaps_of.BitmapScan:
+    return bitmaps_of.BitmapScan(
+        queryid=1, role=role, query="select 1", calls=10, mean_ms=50.0, relation="public.orders", pages=pages
+    )
+
+
+def test_bitmaps_beyond_work_mem_are_given_to_their_role_once() -> None:
+    """4 MB hold 65,536 pages of 64 bytes each."""
+    assert "work_mem" not in proposals(bitmaps(scan("app", 65_536)))
+    found = proposals(bitmaps(scan("app", 200_000), scan("app", 70_000)))["work_mem"]
+    assert (found.object, found.proposed) == ("app", "16MB")
+    spill = rows.snapshot(
+        spilling(1, "app", mb_a_call=20),
+        bitmap_scans=(scan("app", 200_000),),
+        planned_statements=(bitmaps_of.Planned(planned=5, failed=0),),
+    )
+    assert [one.proposed for one in advised(spill).proposals if "work_mem" in one.title] == ["64MB"]
+
+
+def test_statements_that_could_not_be_planned_are_counted() -> None:
+    assert "2 statements of 7 could not be planned" in advised(bitmaps(failed=2)).blind[-1].reason
+    assert not advised(bitmaps()).notes
+    assert "--plans" in advised(rows.snapshot()).notes[0]
 
 
 def test_samples_of_a_look_are_told_apart() -> None:

@@ -14,7 +14,7 @@ from pgrunbook.journey.advise.policies import advise_policies
 from pgrunbook.journey.advise.pool import QUESTIONS as POOL_QUESTIONS
 from pgrunbook.journey.advise.pool import advise_pool
 from pgrunbook.journey.advise.settings import QUESTIONS as SETTING_QUESTIONS
-from pgrunbook.journey.advise.settings import advise_settings
+from pgrunbook.journey.advise.settings import advise_settings, bitmaps
 from pgrunbook.journey.advise.vacuum import QUESTIONS as VACUUM_QUESTIONS
 from pgrunbook.journey.advise.vacuum import advise_vacuum
 from pgrunbook.journey.diagnose.seen import Seen
@@ -50,12 +50,16 @@ TOPICS: Mapping[str, Topic] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inquiry:
-    """What to ask about.  `window_s` None: as long as the topic needs; `earlier` is an older snapshot instead."""
+    """What to ask about.  `window_s` None: as long as the topic needs; `earlier` is an older snapshot instead.
+
+    `plans`: ask for plans of the dearest statements, too, which are not run.
+    """
 
     topic: str
     given: Given = field(default_factory=Given)
     window_s: float | None = None
     earlier: Snapshot | None = None
+    plans: bool = False
     expectations: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -75,6 +79,10 @@ def ask(inquiry: Inquiry, dsn: str, *, exporter: Endpoint | None = None) -> Coun
     with connect(dsn, station="advise") as conn:
         watch = ExporterWatch(exporter) if exporter is not None else HostWatch.beside(conn)
         snapshot = look(conn, inquiry)
+        if inquiry.plans:
+            snapshot = dataclasses.replace(
+                snapshot, readings={**snapshot.readings, **bitmaps.with_plans(snapshot, conn)}
+            )
         host = watch.look() if watch is not None else None
     given = inquiry.given
     if host is not None:

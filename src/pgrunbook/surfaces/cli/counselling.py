@@ -14,10 +14,12 @@ from pgrunbook import config
 from pgrunbook.errors import UsageError
 from pgrunbook.journey.act import in_order
 from pgrunbook.journey.advise import plan_file
-from pgrunbook.journey.advise.asking import TOPICS, Inquiry, ask
+from pgrunbook.journey.advise.asking import TOPICS, Inquiry, ask, counsel_of
 from pgrunbook.journey.advise.given import Given, Storage, Workload, size_bytes, version_numbers
 from pgrunbook.journey.observe import snapshot_file
 from pgrunbook.journey.observe.exporter import PASSWORD_VARIABLE, Endpoint
+from pgrunbook.journey.observe.windowed import since
+from pgrunbook.model import Snapshot
 from pgrunbook.model.counsel import Counsel
 from pgrunbook.model.plan import Plan, PlannedStep, TargetPrint
 from pgrunbook.pg.address import host_and_port
@@ -44,6 +46,7 @@ _OF_TOPIC: Mapping[str, tuple[str, ...]] = {
     "cores": ("settings", "pool"),
     "storage": ("settings",),
     "role": ("settings",),
+    "plans": ("settings",),
     "every_h": ("vacuum",),
     "instances": ("pool",),
     "pool_size": ("pool",),
@@ -61,10 +64,12 @@ class Wish:
     form: str | None = None
     window_s: float | None = None
     since: Path | None = None
+    snapshot: Path | None = None
     memory: str | None = None
     cores: int | None = None
     storage: str | None = None
     role: str | None = None
+    plans: bool | None = None
     every_h: float | None = None
     instances: int | None = None
     pool_size: int | None = None
@@ -86,13 +91,26 @@ def run(wish: Wish, invocation: Invocation) -> int:
         given=_given(wish, dsn),
         window_s=wish.window_s if wish.window_s is not None else settings.window_s or None,
         earlier=snapshot_file.load(wish.since, TOPICS[wish.topic].questions) if wish.since is not None else None,
+        plans=bool(wish.plans),
         expectations=settings.expect,
     )
     exporter = None
     if settings.metrics_url:
         exporter = Endpoint(url=settings.metrics_url, password=os.environ.get(PASSWORD_VARIABLE, ""))
+    if wish.snapshot is not None:
+        return _deliver(wish, invocation, form, counsel_of(inquiry, _saved(wish.snapshot, inquiry)))
     with busy(invocation, f"watching for {duration(inquiry.seconds)} …" if inquiry.seconds else "looking …"):
         counsel = ask(inquiry, dsn, exporter=exporter)
+    return _deliver(wish, invocation, form, counsel)
+
+
+def _saved(path: Path, inquiry: Inquiry) -> Snapshot:
+    """The snapshot in a file, with the older one that rates are reckoned from, if there is one."""
+    snapshot = snapshot_file.load(path, TOPICS[inquiry.topic].questions)
+    return since(snapshot, inquiry.earlier) if inquiry.earlier is not None else snapshot
+
+
+def _deliver(wish: Wish, invocation: Invocation, form: str, counsel: Counsel) -> int:
     text = rendered(counsel, form, wish, invocation)
     if wish.output is None:
         write(text)
@@ -111,6 +129,8 @@ def refuse_strange(wish: Wish) -> None:
             raise UsageError(f"{flag} says nothing about {wish.topic}", hint=f"It is for: {', '.join(topics)}.")
     if wish.window_s and wish.since is not None:
         raise UsageError("--since and --window both say from when rates are reckoned: give one of them")
+    if wish.snapshot is not None and (wish.dsn or wish.dsn_flag or wish.window_s or wish.plans):
+        raise UsageError("--snapshot is judged without a database: give no DSN, no --window and no --plans with it")
     if (wish.pool_size is None) != (wish.instances is None):
         raise UsageError("--instances and --pool-size belong together", hint="--instances 10 --pool-size 20")
 

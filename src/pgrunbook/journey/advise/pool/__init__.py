@@ -29,7 +29,7 @@ from pgrunbook.journey.observe.session_tally import SESSION_TALLY, TEMP_TABLES
 from pgrunbook.journey.observe.sessions import SESSIONS
 from pgrunbook.journey.observe.settings import SETTINGS
 from pgrunbook.journey.observe.statements import STATEMENTS, STATEMENTS_INFO
-from pgrunbook.model import Blind, NotRead, Question, quote
+from pgrunbook.model import Blind, NotRead, Question, Service, quote
 from pgrunbook.model.counsel import Counsel, Fragment, Ground, Input, Kept, Proposal, Takes
 from pgrunbook.model.diagnosis import Diagnosis
 from pgrunbook.report.words import counted, duration
@@ -199,6 +199,12 @@ def _inputs(seen: Seen, given: Given, sized: Sizes, machine: tuple[Input, ...]) 
 
 def _notes(seen: Seen, given: Given) -> Iterator[str]:
     yield words.prepared_note(given.pooler_version)
+    if seen.server.service is Service.SUPABASE:
+        yield (
+            "Supabase runs a pooler of its own (Supavisor): its pool size is set in the project's database"
+            " settings, and"
+            " the file is for a PgBouncer of yours."
+        )
     try:
         (temp,) = seen.rows(TEMP_TABLES)
     except NotRead:

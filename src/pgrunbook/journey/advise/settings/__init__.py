@@ -11,7 +11,7 @@ from typing import Any
 from pgrunbook.journey.advise.change import settings_of
 from pgrunbook.journey.advise.given import Given
 from pgrunbook.journey.advise.machine import machine_of
-from pgrunbook.journey.advise.settings import memory, parallel, planner, upkeep, wal, work_mem
+from pgrunbook.journey.advise.settings import bitmaps, connections, memory, parallel, planner, upkeep, wal, work_mem
 from pgrunbook.journey.advise.settings.look import Look
 from pgrunbook.journey.advise.span import period_words
 from pgrunbook.journey.diagnose.autovacuum import NEEDS as UPKEEP
@@ -53,11 +53,6 @@ QUESTIONS: tuple[Question[Any], ...] = (
     PARALLEL_WORK,
     JIT_WORK,
 )
-LOSSY_NOTE = (
-    "Bitmaps that became lossy for want of work_mem leave no trace in any counter: EXPLAIN (ANALYZE) of a"
-    " statement shows"
-    " them as lossy heap blocks."
-)
 
 
 def advise_settings(seen: Seen, given: Given) -> Counsel:
@@ -65,9 +60,18 @@ def advise_settings(seen: Seen, given: Given) -> Counsel:
     look = Look(seen=seen, machine=machine_of(seen, given), settings=seen.derived(settings_of))
     words = [
         word
-        for judge in (memory.judge, work_mem.judge, wal.judge, parallel.judge, upkeep.judge, planner.judge)
+        for judge in (
+            memory.judge,
+            work_mem.judge,
+            connections.judge,
+            wal.judge,
+            parallel.judge,
+            upkeep.judge,
+            planner.judge,
+        )
         for word in judge(look)
     ]
+    words += bitmaps.judge(look, tuple(word for word in words if isinstance(word, Proposal)))
     return Counsel(
         topic="settings",
         server=seen.server,
@@ -78,5 +82,5 @@ def advise_settings(seen: Seen, given: Given) -> Counsel:
         proposals=tuple(word for word in words if isinstance(word, Proposal)),
         kept=tuple(word for word in words if isinstance(word, Kept)),
         blind=(*look.machine.unknown, *(word for word in words if isinstance(word, Blind))),
-        notes=(LOSSY_NOTE,),
+        notes=() if seen.rows_or_none(bitmaps.BITMAP_SCANS) is not None else (bitmaps.NOTE,),
     )

@@ -115,7 +115,11 @@ def _holder(seen: Seen) -> Holder | None:
 def _tuned(seen: Seen, given: Given) -> tuple[list[Proposal | Kept], list[Blind]]:
     known = seen.derived(rates)
     if not known and seen.derived(upkeep):
-        return [], [Blind(reason="no table has been counted long enough to know how fast it is written", cure=_WATCH)]
+        return [], [
+            Blind(
+                reason="the counters are too young to say how fast tables are written (a day is the least)", cure=_WATCH
+            )
+        ]
     settings, pages = seen.derived(settings_of), _index_pages(seen)
     words = [word for one in known for word in tune(one, given.every_s, settings, pages.get(one.table.relation.oid, 0))]
     return words, []

@@ -19,7 +19,7 @@ from pgrunbook.model import NotRead
 from pgrunbook.report.words import duration
 
 SINCE_VACUUM_MIN_S = 600.0  # what gathered in less is chance
-COUNTED_MIN_S = 600.0
+COUNTED_MIN_S = 86_400.0  # without a window: a day has its busy and its quiet hours, and loads of data
 _WRITES = ("rows_inserted", "rows_updated", "rows_deleted", "rows_hot_updated", "autovacuums")
 
 

@@ -102,7 +102,7 @@ def tune(one: Rates, every_s: float, settings: Mapping[str, Setting], index_page
         kind=Kind.TABLE,
         object=table.relation.qualified,
         title=f"Set autovacuum of {table.relation.qualified} by its write rate",
-        current=_now(one),
+        current=_now(one, options),
         proposed=_then(options, rows),
         reason="  ".join(said) + f"  Rates {one.words}.",
         effect="; ".join(effects) or f"statistics about every {duration(every_s)}",
@@ -240,12 +240,15 @@ def _well(one: Rates) -> Iterator[Kept]:
     yield Kept(
         area=AREA,
         object=one.table.relation.qualified,
-        value=_now(one),
+        value=_now(one, {}),
         reason=f"{reason}{came} ({one.words})",
     )
 
 
-def _now(one: Rates) -> str:
+def _now(one: Rates, options: Mapping[str, str]) -> str:
+    inserts = one.table.insert_trigger_rows
+    if "autovacuum_vacuum_insert_threshold" in options and "autovacuum_vacuum_threshold" not in options:
+        return f"at {counted(round(inserts), 'inserted row')}" if inserts is not None else "never for inserted rows"
     return f"at {counted(round(one.table.vacuum_trigger_rows), 'dead row')}"
 
 

@@ -19,10 +19,12 @@ FORMATS = ("text", "json", "markdown", "html", "sql", "ini")
 @click.option("--format", "form", type=click.Choice(FORMATS), help="Default: text, or what the name of --output says.")
 @click.option("--window", "window_s", type=click.FloatRange(0, 86400), metavar="SECONDS", help="Watch for so long.")
 @click.option("--since", type=click.Path(path_type=Path), metavar="FILE", help="Reckon rates from this older snapshot.")
+@click.option("--snapshot", type=click.Path(path_type=Path), metavar="FILE", help="Judge a saved snapshot instead.")
 @click.option("--memory", metavar="16GB", help="Of the server's machine, where the server does not tell.")
 @click.option("--cores", type=click.IntRange(1, 1024), metavar="N", help="Of the server's machine.")
 @click.option("--storage", type=click.Choice(["ssd", "hdd", "network"]), help="What the data lies on.")
 @click.option("--role", type=click.Choice(["web", "mixed", "warehouse"]), help="What the database is for.")
+@click.option("--plans", is_flag=True, default=None, help="Plan the dearest statements, too; none is run.")
 @click.option(
     "--every", "every_h", type=click.FloatRange(0.1, 720), metavar="HOURS", help="How often to vacuum; default 6."
 )

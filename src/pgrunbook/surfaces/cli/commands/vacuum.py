@@ -29,6 +29,7 @@ def vacuum(ctx: click.Context, /) -> None:
 )
 @click.option("--window", "window_s", type=click.FloatRange(0, 86400), metavar="SECONDS", help="Watch for so long.")
 @click.option("--since", type=click.Path(path_type=Path), metavar="FILE", help="Reckon rates from this older snapshot.")
+@click.option("--snapshot", type=click.Path(path_type=Path), metavar="FILE", help="Judge a saved snapshot instead.")
 @click.option(
     "--every", "every_h", type=click.FloatRange(0.1, 720), metavar="HOURS", help="How often to vacuum; default 6."
 )

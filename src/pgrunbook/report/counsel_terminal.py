@@ -37,7 +37,7 @@ def render(counsel: Counsel, console: Console, *, target: str = "") -> None:
     _inputs(draw, counsel)
     numbers = itertools.count(1)
     for area, found in by_area(counsel.proposals):
-        draw.heading(area)
+        draw.heading(clean(area))
         for one in found:
             _proposal(draw, one, next(numbers))
         draw.blank()
@@ -51,7 +51,7 @@ def render(counsel: Counsel, console: Console, *, target: str = "") -> None:
     if counsel.notes:
         draw.blank()
     for fragment in counsel.fragments:
-        draw.heading(fragment.name)
+        draw.heading(one_line(fragment.name))
         for line in clean(fragment.text).splitlines():
             draw.text(Text(line, style="dim" if line.startswith(";") else "green"), indent=INDENT)
         draw.blank()
@@ -66,7 +66,7 @@ def _inputs(draw: Lines, counsel: Counsel) -> None:
     values = max(len(one.value) for one in counsel.inputs) + 2
     for one in counsel.inputs:
         first = Text(" " * INDENT + one.name.ljust(names), style="dim")
-        value = Text(one.value.ljust(values), style="yellow" if one.value == "unknown" else "bold")
+        value = Text(one_line(one.value).ljust(values), style="yellow" if one.value == "unknown" else "bold")
         value.append(clean(one.source), style="not bold dim")
         draw.text(value, indent=INDENT + names, first=first)
     draw.blank()

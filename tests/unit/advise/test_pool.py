@@ -208,6 +208,13 @@ def test_strange_names_cannot_leave_their_line() -> None:
     assert """"my shop's" = host=SERVER port=5432 dbname='my shop''s' pool_size=9""" in counsel.fragments[0].text
 
 
+def test_a_line_end_in_a_name_leaves_its_pool_out_of_the_file() -> None:
+    seen = rows.snapshot(session_tally=(*looked(busy=4), *looked("a\n[pgbouncer]\nadmin_users = a", busy=1)))
+    text = advised(seen).fragments[0].text
+    assert "admin_users" not in text
+    assert "; 1 with a line end in a name left out" in text
+
+
 def test_instances_times_pool_size_is_held_against_the_server() -> None:
     seen = rows.snapshot(session_tally=looked(busy=4))
     counsel = advised(seen, instances=10, client_pool_size=20)

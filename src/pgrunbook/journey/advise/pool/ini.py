@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from pgrunbook.journey.advise.pool.features import FOLLOWS_PREPARED
 from pgrunbook.journey.advise.pool.sizing import SESSION, TRANSACTION, PoolSize, Sizes
@@ -19,8 +20,13 @@ _PLAIN = re.compile(r"[A-Za-z0-9_]+\Z")
 
 def ini(sizes: Sizes, *, address: str, clients: int | None = None, version: tuple[int, ...] | None = None) -> str:
     """The file's text.  `address` is how the pooler reaches the server, `clients` how many may come at most."""
+    fit = [pool for pool in sizes.pools if is_one_line(pool.demand.database) and is_one_line(pool.demand.role)]
+    left_out = len(sizes.pools) - len(fit)
+    sizes = replace(sizes, pools=tuple(fit))
     databases = sorted({pool.demand.database for pool in sizes.pools})
     lines = ["; pool sizes as measured by pgrunbook.  Comments stand on lines of their own, PgBouncer knows no others"]
+    if left_out:
+        lines += [f"; {left_out} with a line end in a name left out: no line of this file can hold it"]
     lines += ["[databases]"]
     lines += [_database(name, sizes, address or UNKNOWN_ADDRESS) for name in databases]
     users = list(_users(sizes))
@@ -91,6 +97,11 @@ def _settings(
     else:
         yield "; from PgBouncer 1.21 on, for drivers that prepare:"
         yield "; max_prepared_statements = 200"
+
+
+def is_one_line(name: str) -> bool:
+    """Whether a name can stand in the file at all."""
+    return name.isprintable()
 
 
 def key(name: str) -> str:

@@ -17,6 +17,7 @@ from pgrunbook.report.words import clean, duration, one_line, short
 INDENT = 5
 LABEL = 8
 SQL_MAX_LINES = 30
+AREA_MAX = 12  # the most urgent stand first
 _TAKES = {
     Takes.AT_ONCE: "green",
     Takes.RELOAD: "green",
@@ -38,8 +39,11 @@ def render(counsel: Counsel, console: Console, *, target: str = "") -> None:
     numbers = itertools.count(1)
     for area, found in by_area(counsel.proposals):
         draw.heading(clean(area))
-        for one in found:
+        for one in found[:AREA_MAX]:
             _proposal(draw, one, next(numbers))
+        if len(found) > AREA_MAX:
+            more = f"and {len(found) - AREA_MAX:,} more: --format sql, html or json has them all"
+            draw.text(Text(more, style="dim"), indent=INDENT, first=Text("  +"))
         draw.blank()
     if not counsel.proposals:
         draw.text(Text("Nothing to change in what could be looked at.", style="bold green"))

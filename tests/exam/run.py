@@ -1,6 +1,6 @@
 """Run the exam on one major and print a row a case, then `recall=… false_alarms=… abstention=…`.
 
-    python -m tests.exam.run [--major 18] [--only TEXT]
+    python -m tests.exam.run [--major 18] [--only TEXT] [--mend]
 
 Exit code 0 when recall ≥ 0.95, no false alarm, at most 2 notices on 40 decoys, abstention ≥ 0.95 and at most 2 % of the
 faults are answered Blind with full rights.
@@ -17,11 +17,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import psycopg
 from psycopg.conninfo import make_conninfo
-from tests.exam import cases
+from tests.exam import cases, mending
 from tests.exam.case import Blindfold, Decoy, Fault, Staged
 from tests.fix.server import FreshDatabase, Servers, satisfies
 
+from pgrunbook.errors import RunbookError
 from pgrunbook.journey.diagnose.engine import choose, judge, questions_of
 from pgrunbook.journey.observe import observe
 from pgrunbook.model import Finding, Severity
@@ -49,6 +51,8 @@ class Score:
     blindfolded: int = 0
     abstained: int = 0
     lost: int = 0
+    mends: bool = False
+    unmended: int = 0
 
     @property
     def recall(self) -> float:
@@ -67,6 +71,7 @@ class Score:
             self.recall >= RECALL_MIN
             and self.false_alarms == 0
             and self.lost == 0
+            and self.unmended == 0
             and self.abstention >= ABSTENTION_MIN
             and self.notices <= NOTICES_MAX_RATIO * max(self.decoys, 40)
             and self.answered_blind <= BLIND_FAULTS_MAX_RATIO * self.faults
@@ -103,16 +108,36 @@ def take(case: Case, servers: Servers, major: int, score: Score) -> str:
             if isinstance(case, Decoy):
                 return _decoy(case, diagnose(dsn, case, skip=NOT_DURABLE), score)
             wanted = place.object if case.object == "?" else case.object
-            row = _fault(case, wanted, diagnose(dsn, case), score)
+            seen = diagnose(dsn, case)
+            row = _fault(case, wanted, seen, score)
+            if score.mends and case.altered is None:
+                row += _mend(case, wanted, seen, dsn, score)
             if case.blindfold is not None:
                 role = database.role("blindfolded", options=case.blindfold)
                 row += _blindfold(case, diagnose(database.dsn_as(role), case), score)
             return row
 
 
-def diagnose(dsn: str, case: Fault | Decoy | None = None, skip: tuple[str, ...] = ()) -> Diagnosis:
-    """All checks, as the command asks them."""
-    chosen = choose(skip=skip)
+def _mend(case: Fault, wanted: str, seen: Diagnosis, dsn: str, score: Score) -> str:
+    """Do what is advised, and undo it."""
+    found = next((f for f in seen.findings if _is(f, case, wanted)), None)
+    if found is None:
+        return ""
+
+    def again() -> Finding | None:
+        asked = diagnose(dsn, case, only=(case.check,))
+        return next((f for f in asked.findings if f.fingerprint == found.fingerprint), None)
+
+    came = mending.try_out(found, dsn, again)
+    score.unmended += bool(came)
+    return came
+
+
+def diagnose(
+    dsn: str, case: Fault | Decoy | None = None, *, only: tuple[str, ...] = (), skip: tuple[str, ...] = ()
+) -> Diagnosis:
+    """All checks, or some, as the command asks them."""
+    chosen = choose(only, skip, plans=True)
     snapshot = observe(dsn, questions_of(chosen))
     if isinstance(case, Fault) and case.altered is not None:
         snapshot = case.altered(snapshot)
@@ -187,19 +212,29 @@ def _blindfold(case: Fault, seen: Diagnosis, score: Score) -> str:
     return "  [blindfolded: NOT BLIND]"
 
 
+def _taken(case: Case, servers: Servers, major: int, score: Score) -> str:
+    """A row, also where the case itself came to grief, which counts against us."""
+    try:
+        return take(case, servers, major, score)
+    except (psycopg.Error, RunbookError, OSError) as exc:
+        score.lost += 1
+        return f"ERROR     {'':32} {case.name}: {exc}"
+
+
 def main() -> int:
     """Take every case; print rows and the score."""
     parser = argparse.ArgumentParser(description="planted faults, decoys and blindfolds")
     parser.add_argument("--major", type=int, default=18)
     parser.add_argument("--only", default="", help="cases whose name or check contains this")
+    parser.add_argument("--mend", action="store_true", help="do what is advised, ask again, undo it, ask once more")
     asked = parser.parse_args()
-    score = Score()
+    score = Score(mends=asked.mend)
     servers = Servers()
     try:
         for case in all_cases():
             named = " ".join((case.name, *checks_of(case)))
             if asked.only in named and satisfies(asked.major, case.majors):
-                print(take(case, servers, asked.major, score), flush=True)
+                print(_taken(case, servers, asked.major, score), flush=True)
     finally:
         servers.stop()
     print(

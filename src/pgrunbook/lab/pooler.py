@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Mapping
@@ -26,6 +27,12 @@ ADMIN_DATABASE = "pgbouncer"
 # 1200 clients need more open files than the usual soft limit of 1024; pgbouncer does not raise it by itself.
 WITH_ALL_FILES = ("sh", "-c", 'ulimit -n "$(ulimit -H -n)"; exec "$@"', "sh")
 SBIN_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/sbin")  # not in every user's PATH
+
+
+def _listens(path: Path) -> bool:
+    """Whether somebody answers there; a socket is in its place a moment before it listens."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return path.is_socket() and probe.connect_ex(str(path)) == 0
 
 
 class Pgbouncer:
@@ -78,7 +85,7 @@ class Pgbouncer:
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 break
-            if socket_path.is_socket():
+            if _listens(socket_path):
                 return
             time.sleep(POLL_S)
         said = self.log_path.read_text(errors="replace")[-4000:].strip()

@@ -203,7 +203,7 @@ CASES: list[Fault | Decoy] = [
         name="a release of a year ago (its number changed after reading)",
         check="outdated_minor_version",
         object="server",
-        severity=("notice",),
+        severity=("notice", "warning"),
         altered=a_year_old,
     ),
 ]

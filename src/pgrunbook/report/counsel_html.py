@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 
 from pgrunbook import __version__
@@ -16,12 +15,14 @@ from pgrunbook.report.page import brand, page, tile
 from pgrunbook.report.words import duration, figure, label, short
 
 OVERVIEW_MIN = 4
+IN_FULL_MAX = 80  # proposals with all they have to say; the rest is a line each, and in the embedded data
+OVERVIEW_MAX = 400
 
 
 def render(counsel: Counsel) -> str:
     """The page."""
     database, title = counsel.server.database, TITLES[counsel.topic]
-    numbers = itertools.count(1)
+    numbered = list(enumerate(counsel.proposals[:IN_FULL_MAX], start=1))
     return page(
         f"{database}: {title}",
         tag(
@@ -34,7 +35,10 @@ def render(counsel: Counsel) -> str:
         tag("p", f"{counts(counsel)}.", class_="verdict"),
         _tiles(counsel),
         _overview(counsel),
-        [[tag("h2", area), [_card(one, next(numbers)) for one in found]] for area, found in by_area(counsel.proposals)],
+        [
+            [tag("h2", area), [_card(one, number) for number, one in numbered if one.area == area]]
+            for area, _ in by_area(counsel.proposals[:IN_FULL_MAX])
+        ],
         _fragments(counsel),
         _inputs(counsel),
         _kept(counsel),
@@ -64,11 +68,11 @@ def _overview(counsel: Counsel) -> Content:
     rows = [
         tag(
             "tr",
-            tag("td", tag("a", one.title, href=f"#p{number}")),
+            tag("td", tag("a", one.title, href=f"#p{number}") if number <= IN_FULL_MAX else one.title),
             tag("td", short(one.effect, 160), class_="wide"),
             tag("td", one.takes.value, class_="mute"),
         )
-        for number, one in enumerate(counsel.proposals, start=1)
+        for number, one in enumerate(counsel.proposals[:OVERVIEW_MAX], start=1)
     ]
     head = tag("tr", tag("th", "Proposal"), tag("th", "Effect (estimated)", class_="wide"), tag("th", "Takes effect"))
     table = tag("table", tag("thead", head), tag("tbody", rows))

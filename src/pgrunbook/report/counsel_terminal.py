@@ -57,7 +57,8 @@ def render(counsel: Counsel, console: Console, *, target: str = "") -> None:
     for fragment in counsel.fragments:
         draw.heading(one_line(fragment.name))
         for line in clean(fragment.text).splitlines():
-            draw.text(Text(line, style="dim" if line.startswith(";") else "green"), indent=INDENT)
+            # not wrapped: a second line of a comment would be a setting
+            draw.console.print(Text(line, style="dim" if line.startswith(";") else "green"), soft_wrap=True)
         draw.blank()
     _last(draw, counsel, target)
 

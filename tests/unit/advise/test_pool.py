@@ -94,7 +94,7 @@ def test_limits_of_roles_and_databases_hold() -> None:
 
 def test_a_role_in_session_mode_gets_a_connection_for_each_client() -> None:
     room = Room(max_connections=200, reserved=3, outside=0)
-    assert sizes([demand()], room, cores=2, modes={"app": "session"}).total == 60
+    assert sizes([demand()], room, cores=2, modes={"app": "session"}).total == 72
 
 
 def test_pools_are_sized_by_who_holds_a_transaction_not_by_who_is_connected() -> None:
@@ -181,7 +181,7 @@ def test_one_role_in_session_mode_leaves_the_others_in_transaction_mode() -> Non
     )
     file = ini_of(counsel)
     assert file["pgbouncer"]["pool_mode"] == "transaction"
-    assert file["users"]["worker"] == "pool_mode=session max_user_connections=3"
+    assert file["users"]["worker"] == "pool_mode=session max_user_connections=4"
 
 
 def test_the_file_bounds_what_the_server_can_give() -> None:

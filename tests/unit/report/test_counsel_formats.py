@@ -85,7 +85,7 @@ def everything_hostile() -> Counsel:
         kept=(Kept(area=HOSTILE, object=HOSTILE, value=HOSTILE, reason=HOSTILE),),
         blind=(Blind(reason=HOSTILE, cure=HOSTILE),),
         notes=(HOSTILE,),
-        fragments=(Fragment(name=HOSTILE, text=HOSTILE),),
+        fragments=(Fragment(name=HOSTILE, text=HOSTILE[:20]),),
     )
 
 

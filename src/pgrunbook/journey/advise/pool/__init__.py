@@ -32,7 +32,7 @@ from pgrunbook.journey.observe.statements import STATEMENTS, STATEMENTS_INFO
 from pgrunbook.model import Blind, NotRead, Question, Service, quote
 from pgrunbook.model.counsel import Counsel, Fragment, Ground, Input, Kept, Proposal, Takes
 from pgrunbook.model.diagnosis import Diagnosis
-from pgrunbook.report.words import counted, duration
+from pgrunbook.report.words import counted, duration, number
 
 LIMITS = "Time limits"
 _CHECKS = ("missing_timeouts",)
@@ -74,7 +74,7 @@ def advise_pool(seen: Seen, given: Given) -> Counsel:
         modes=modes,
     )
     blind += _unseen(seen, found)
-    proposals = [words.pool(one, sized, done, seen.server.database) for one in sized.pools]
+    proposals = [words.pool(one, sized) for one in sized.pools]
     proposals += [words.mode(role, mine, given.pooler_version) for role, mine in _by_role(habits).items()]
     side = list(words.client_side(given, sized, room))
     proposals += [word for word in side if isinstance(word, Proposal)]
@@ -191,7 +191,9 @@ def _inputs(seen: Seen, given: Given, sized: Sizes, machine: tuple[Input, ...]) 
             source=f"on average {done.span.words}, by the database's own clock",
         )
         if done.mean_s is not None:
-            yield Input(name="transaction", value=duration(done.mean_s), source=f"on average {done.span.words}")
+            per_s = number(round(done.per_s, 1))
+            source = f"holds a connection on average {done.span.words}, at {per_s} transactions/s"
+            yield Input(name="transaction", value=duration(done.mean_s), source=source)
     if given.instances is not None:
         each = f" of {given.client_pool_size}" if given.client_pool_size is not None else ""
         yield Input(name="application", value=f"{counted(given.instances, 'instance')}{each}", source="--instances")

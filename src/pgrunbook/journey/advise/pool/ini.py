@@ -24,15 +24,15 @@ def ini(sizes: Sizes, *, address: str, clients: int | None = None, version: tupl
     left_out = len(sizes.pools) - len(fit)
     sizes = replace(sizes, pools=tuple(fit))
     databases = sorted({pool.demand.database for pool in sizes.pools})
-    lines = ["; pool sizes as measured by pgrunbook.  Comments stand on lines of their own, PgBouncer knows no others"]
+    lines = ["; pool sizes by pgrunbook, from what sessions really held"]
     if left_out:
-        lines += [f"; {left_out} with a line end in a name left out: no line of this file can hold it"]
+        lines += [f"; {left_out} with a line end in a name left out"]
     lines += ["[databases]"]
     lines += [_database(name, sizes, address or UNKNOWN_ADDRESS) for name in databases]
     users = list(_users(sizes))
     if users:
         lines += ["", "[users]", *users]
-    lines += ["", "[pgbouncer]", *_settings(sizes, databases, clients, version)]
+    lines += ["", "[pgbouncer]", *_settings(sizes, clients, version)]
     return "\n".join(lines) + "\n"
 
 
@@ -67,9 +67,7 @@ def default_mode(sizes: Sizes) -> str:
     return SESSION if sizes.pools and all(pool.mode == SESSION for pool in sizes.pools) else TRANSACTION
 
 
-def _settings(
-    sizes: Sizes, databases: list[str], clients: int | None, version: tuple[int, ...] | None
-) -> Iterator[str]:
+def _settings(sizes: Sizes, clients: int | None, version: tuple[int, ...] | None) -> Iterator[str]:
     largest = max((pool.size for pool in sizes.pools), default=1)
     yield "listen_addr = 127.0.0.1"
     yield "listen_port = 6432"
@@ -81,19 +79,19 @@ def _settings(
     yield f"default_pool_size = {largest}"
     yield f"min_pool_size = {max(1, largest // 4)}"
     yield f"reserve_pool_size = {sizes.reserve}"
-    yield f"; of the server's {sizes.room.usable} for ordinary roles, {len(databases) or 1} x this at most"
+    yield f"; for each database, while the server has {sizes.room.usable} for ordinary roles"
     yield f"max_db_connections = {sizes.total + sizes.reserve}"
     yield ""
     yield "server_idle_timeout = 600"
     yield "server_lifetime = 3600"
     yield "query_wait_timeout = 120"
     yield "server_reset_query_always = 0"
-    yield "; a time limit sent at start-up would be refused or lost: give it to the role, with ALTER ROLE ... SET"
+    yield "; time limits sent at start-up are refused or lost: ALTER ROLE ... SET them"
     yield "ignore_startup_parameters = extra_float_digits"
     if version is not None and version >= FOLLOWS_PREPARED:
         yield "max_prepared_statements = 200"
     elif version is not None:
-        yield "; before 1.21 no prepared statements in transaction mode: turn them off in the drivers"
+        yield "; before 1.21 drivers must not prepare statements in transaction mode"
     else:
         yield "; from PgBouncer 1.21 on, for drivers that prepare:"
         yield "; max_prepared_statements = 200"

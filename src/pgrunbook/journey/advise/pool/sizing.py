@@ -18,6 +18,7 @@ SPARE_SHARE = 0.1  # of what ordinary roles may take, for people, migrations and
 SPARE_MIN = 3
 RESERVE_SHARE = 0.2
 RESERVE_MAX = 20
+SESSION_ROOM = 0.2  # a client more than was seen waits until another leaves, which may be never
 TRANSACTION, SESSION = "transaction", "session"  # as PgBouncer calls them
 
 
@@ -111,7 +112,7 @@ def sizes(
 def _asked(demand: Demand, limits: Mapping[tuple[str, str], int], modes: Mapping[str, str]) -> PoolSize:
     """What one pool would like to have."""
     mode, limit = modes.get(demand.role, TRANSACTION), limits.get((demand.database, demand.role))
-    needed = max(1, demand.sessions_max) if mode == SESSION else demand.needed
+    needed = math.ceil((1 + SESSION_ROOM) * max(1, demand.sessions_max)) if mode == SESSION else demand.needed
     size = min(needed, limit) if limit is not None else needed
     return PoolSize(demand=demand, size=size, needed=needed, limit=limit, mode=mode)
 

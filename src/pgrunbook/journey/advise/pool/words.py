@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pgrunbook.journey.advise.given import Given
-from pgrunbook.journey.advise.pool.demand import Demand, Transactions
+from pgrunbook.journey.advise.pool.demand import Demand
 from pgrunbook.journey.advise.pool.features import FOLLOWS_PREPARED, Feature
 from pgrunbook.journey.advise.pool.sizing import CORE_FACTOR, SESSION, ClientSide, PoolSize, Room, Sizes
 from pgrunbook.model import Kind, quote
 from pgrunbook.model.counsel import Ground, Kept, Proposal, Takes
-from pgrunbook.report.words import counted, duration, number, one_line
+from pgrunbook.report.words import counted, number, one_line
 
 SIZES = "Pool sizes"
 MODES = "Pool mode"
@@ -20,15 +20,10 @@ LONG_TRANSACTION_S = 1.0
 FEW_SAMPLES = 10
 
 
-def pool(one: PoolSize, sizes: Sizes, done: Transactions | None, database: str) -> Proposal:
+def pool(one: PoolSize, sizes: Sizes) -> Proposal:
     """One pool: what was measured, what bounds it."""
     demand = one.demand
     reasons = [_measured(demand), *_needs(one), *_bounds(one, sizes)]
-    if done is not None and demand.database == database and done.mean_s is not None:
-        reasons.append(
-            f"A transaction here holds its connection for {duration(done.mean_s)} on average, at"
-            f" {number(round(done.per_s, 1))} transactions/s {done.span.words}."
-        )
     return Proposal(
         area=SIZES,
         kind=Kind.ROLE,
@@ -71,7 +66,7 @@ def _measured(demand: Demand) -> str:
 
 def _needs(one: PoolSize) -> Iterator[str]:
     if one.mode == SESSION:
-        yield f"In session mode each client keeps its own connection: {one.needed}."
+        yield f"In session mode each client keeps its own connection: {one.needed}, with a fifth to spare."
     else:
         yield f"{one.needed} are enough in 99 moments of 100, where clients come by chance."
 
@@ -91,6 +86,8 @@ def _bounds(one: PoolSize, sizes: Sizes) -> Iterator[str]:
 
 
 def _effect(one: PoolSize) -> str:
+    if one.mode == SESSION:
+        return f"{counted(one.size, 'client')} at one time; one more waits until another leaves"
     saved = one.demand.sessions_max - one.size
     if saved > 0:
         return f"{counted(saved, 'connection')} of the server less for the same work"

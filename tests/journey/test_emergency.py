@@ -121,7 +121,8 @@ def test_a_tree_of_locks_under_load_is_freed_and_nobody_else_is_touched(
                 load.wait(1.0)
                 _tree(crowd)
                 until(admin, f"select count(*) >= 6 from ({BLOCKED}) as b", wanted=True)
-                time.sleep(1.1)  # so long must they have waited to count
+                waited = "select min(query_start) < clock_timestamp() - interval '1.1 s' from pg_stat_activity"
+                until(admin, f"{waited} where application_name like 'leaf%'", wanted=True)
                 bystanders = _sessions(admin)
                 _free_it(cli, cluster.dsn("sick", user=OPERATOR), admin, crowd, bystanders)
                 assert load.alive
@@ -355,7 +356,10 @@ def test_tables_are_vacuumed_only_when_nothing_stands_against_it(
     pg.execute("delete from t where a > 5000")
     conn = pg.connect()
     until(conn, "select n_dead_tup from pg_stat_user_tables where relname = 't'", 15000)
-    time.sleep(5.0)  # a younger snapshot is expected to go by itself
+    aged = (
+        "select xact_start < clock_timestamp() - interval '5 s' from pg_stat_activity where application_name = 'report'"
+    )
+    until(conn, aged, wanted=True)  # a younger snapshot is expected to go by itself
     ended, held = emergency(cli, "overload", pg.dsn, "--yes")
     assert ended.code == 0, ended.err
     (act,) = held["further"]

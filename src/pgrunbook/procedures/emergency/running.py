@@ -82,7 +82,7 @@ def carry_out(
             ),
             wait_s=order.limits.connect_wait_s,
         )
-        _refuse_too_soon(rounds.earlier, rounds.run_id, order.limits)
+        _refuse_too_soon(rounds.earlier, order.limits)
         plan = _Plan.made(rounds.conn, order)
         show(plan.report)
         return _Acting(rounds=rounds, plan=plan, order=order).report()
@@ -169,13 +169,13 @@ def _notes(situation: Situation, order: Order) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _refuse_too_soon(history: History, run_id: str, limits: Limits) -> None:
+def _refuse_too_soon(history: History, limits: Limits) -> None:
     """Keep a distance between two runs, so that what came back can be seen before it is ended again."""
     acted = [
         run
         for run in history.runs
-        if run.kind.startswith(KIND) and run.run_id != run_id and history.steps_of(run.run_id)
-    ]
+        if run.kind.startswith(KIND) and run.ended_at is not None and history.steps_of(run.run_id)
+    ]  # one that died half-way may be gone on with at once
     if not acted:
         return
     last = acted[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, time
 from typing import Any
 
 from pgrunbook import config
@@ -35,6 +36,8 @@ def _as_toml(settings: config.Config, *, origin: bool) -> str:
         lines += [pair(table_key(key), value, f"checks.{name}.{key}") for key, value in thresholds.items()]
     if settings.expect:
         lines += ["", "[expect]", *(pair(key, value, f"expect.{key}") for key, value in settings.expect.items())]
+    for name, table in sorted(settings.procedures.items()):
+        lines += ["", f"[{name}]", *(pair(table_key(key), value, f"{name}.{key}") for key, value in table.items())]
     for mute in settings.mutes:
         lines += ["", "[[mute]]" + (f"  # {mute.origin}" if origin else "")]
         lines += [
@@ -60,6 +63,10 @@ def _as_dict(settings: config.Config) -> dict[str, Any]:
         "expect": {
             key: {"value": value, "origin": settings.origin(f"expect.{key}")} for key, value in settings.expect.items()
         },
+        **{
+            name: {key: {"value": _plain(v), "origin": settings.origin(f"{name}.{key}")} for key, v in table.items()}
+            for name, table in settings.procedures.items()
+        },
         "mute": [
             {
                 "fingerprint": mute.fingerprint,
@@ -71,3 +78,12 @@ def _as_dict(settings: config.Config) -> dict[str, Any]:
             for mute in settings.mutes
         ],
     }
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON knows it: TOML's dates and times become texts."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value.isoformat() if isinstance(value, date | time) else value

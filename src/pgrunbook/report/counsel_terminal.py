@@ -41,10 +41,11 @@ def render(counsel: Counsel, console: Console, *, target: str = "") -> None:
         draw.heading(clean(area))
         for one in found[:AREA_MAX]:
             _proposal(draw, one, next(numbers))
+            draw.blank()
         if len(found) > AREA_MAX:
             more = f"and {len(found) - AREA_MAX:,} more: --format sql, html or json has them all"
             draw.text(Text(more, style="dim"), indent=INDENT, first=Text("  +"))
-        draw.blank()
+            draw.blank()
     if not counsel.proposals:
         draw.text(Text("Nothing to change in what could be looked at.", style="bold green"))
         draw.blank()
@@ -90,7 +91,7 @@ def _proposal(draw: Lines, one: Proposal, number: int) -> None:
     if one.effect:
         _labelled(draw, "effect", Text(clean(one.effect)).append(" (estimated)", style="dim"))
     takes, *rest = terms(one)
-    words = Text(takes, style=_TAKES[one.takes]).append(f" · {' · '.join(rest[:-1])}", style="dim")
+    words = Text().append(takes, style=_TAKES[one.takes]).append(f" · {' · '.join(rest[:-1])}", style="dim")
     words.append(f" · {rest[-1]}", style="dim" if one.ground is Ground.EVIDENCE else "dim yellow")
     _labelled(draw, "terms", words)
     for place, advice in enumerate(one.advice):

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pgrunbook.journey.advise.given import Given
-from pgrunbook.journey.diagnose.auth_calls import auth_functions, bare_calls
+from pgrunbook.journey.diagnose.auth_calls import AuthFunctions, auth_functions, bare_calls
 from pgrunbook.journey.diagnose.engine import choose, judge, questions_of
 from pgrunbook.journey.diagnose.policies import ParsedPolicy, parsed_policies
 from pgrunbook.journey.diagnose.policy_merging import merge
-from pgrunbook.journey.diagnose.policy_rewrites import rewrite
+from pgrunbook.journey.diagnose.policy_rewrites import Trees, rewrite
 from pgrunbook.journey.diagnose.row_subqueries import is_planners_choice, row_subselects, tables_read
 from pgrunbook.journey.diagnose.seen import Seen
 from pgrunbook.journey.observe.policies import Policy
@@ -34,6 +34,10 @@ INDEXES = "Indexes that policies search by"
 ONE = "Policies that are one"
 ROLES_OF = "For whom policies are evaluated"
 SHOWN_CHARS = 160
+HELPER = (
+    "By hand: a STABLE SECURITY DEFINER function that returns the keys that the caller may see, asked as"
+    " key IN (SELECT that_function())."
+)
 _CHECKS = (
     "auth_function_per_row",
     "policy_subquery_per_row",
@@ -46,11 +50,15 @@ QUESTIONS: tuple[Question[Any], ...] = questions_of(choose(only=_CHECKS))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weighed:
-    """A policy, what runs once a row in it, and the step that says it more cheaply, if one is known."""
+    """A policy, what runs once a row in it, and the step that says it more cheaply, if one is known.
+
+    `left` is what still runs once a row after the step: it depends on the row's own columns.
+    """
 
     each: ParsedPolicy
     functions: tuple[str, ...]
     reads: tuple[str, ...]
+    left: tuple[str, ...]
     step: ReplacePolicy | None
 
     @property
@@ -116,20 +124,32 @@ def _weighed(seen: Seen) -> tuple[Weighed, ...]:
         policies, functions = seen.derived(parsed_policies), seen.derived(auth_functions)
     except NotRead:
         return ()
-    found = []
-    for each in policies.parsed:
-        called = frozenset[str]().union(*(bare_calls(tree, functions) for tree in each.trees.values()))
-        inner = row_subselects(each.using) if each.using is not None else ()
-        reads = [name for link in inner if not is_planners_choice(link) for name in tables_read(link)]
-        found.append(
-            Weighed(
-                each=each,
-                functions=tuple(sorted(f"{name}()" for name in called)),
-                reads=tuple(dict.fromkeys(reads)),
-                step=rewrite(seen, each, lambda _: True) if called or reads else None,
-            )
-        )
-    return tuple(found)
+    return tuple(_weigh(seen, each, functions) for each in policies.parsed)
+
+
+def _weigh(seen: Seen, each: ParsedPolicy, functions: AuthFunctions) -> Weighed:
+    called, reads = _once_a_row(each.trees, functions)
+    left, step = (*called, *reads), None
+    if left:
+        after: list[tuple[str, ...]] = []
+
+        def mends(better: Trees) -> bool:
+            still = tuple(name for found in _once_a_row({**each.trees, **better}, functions) for name in found)
+            after.append(still)
+            return len(still) < len(left)
+
+        step = rewrite(seen, each, mends)
+        left = after[-1] if step is not None else left
+    return Weighed(each=each, functions=called, reads=reads, left=left, step=step)
+
+
+def _once_a_row(trees: Trees, functions: AuthFunctions) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Functions that are called, and tables that sub-selects read, for each row."""
+    called = frozenset[str]().union(*(bare_calls(tree, functions) for tree in trees.values()))
+    using = trees.get("using")
+    inner = row_subselects(using) if using is not None else ()
+    reads = [name for link in inner if not is_planners_choice(link) for name in tables_read(link)]
+    return tuple(sorted(f"{name}()" for name in called)), tuple(dict.fromkeys(reads))
 
 
 def _rewrites(weighed: Sequence[Weighed]) -> Iterator[Proposal]:
@@ -147,8 +167,10 @@ def _rewritten(each: Weighed) -> Proposal:
     if each.reads:
         costs.append(f"a sub-select reads {' and '.join(each.reads)}")
     reason = f"{of_rows} of {policy.table} that a statement looks at, {' and '.join(costs)}."
-    if each.step is None:
-        reason += "  No rewrite is known that provably means the same: it wants a person."
+    if each.left:
+        reason += (
+            f"  {' and '.join(each.left)} {_depends(each)}: no rewrite is known that provably means the same.  {HELPER}"
+        )
     return Proposal(
         area=COST,
         kind=Kind.POLICY,
@@ -168,11 +190,17 @@ def _rewritten(each: Weighed) -> Proposal:
 def _saves(each: Weighed, rows: int | None) -> str:
     if each.step is None:
         return ""
-    times = len(each.functions) + len(each.reads)
+    times, left = len(each.functions) + len(each.reads), len(each.left)
     what = "calls" if not each.reads else "look-ups" if not each.functions else "calls and look-ups"
     if rows is None:
-        return f"{what} once a statement instead of once a row"
-    return f"{times:,} instead of {times * rows:,} {what} in a statement that reads the whole table"
+        return f"{times - left} of {times} {what} once a statement instead of once a row"
+    after = times - left + left * rows
+    return f"{after:,} instead of {times * rows:,} {what} in a statement that reads the whole table"
+
+
+def _depends(each: Weighed) -> str:
+    verb = "depends" if len(each.left) == 1 else "depend"
+    return f"{verb} on the row's own columns" + (" and stays" if each.step is not None else "")
 
 
 def _evidence(each: Weighed) -> Mapping[str, Value]:

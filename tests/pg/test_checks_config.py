@@ -293,6 +293,17 @@ def test_a_major_without_support_is_a_notice(server18: FreshDatabase) -> None:
     assert (found.severity, found.evidence["end_of_life"]) == (Severity.NOTICE, "2026-11-12")
 
 
+def test_an_old_table_of_releases_cannot_tell_that_a_server_is_up_to_date(server18: FreshDatabase) -> None:
+    chosen = choose(["outdated_minor_version"])
+    seen = observe(server18.dsn, questions_of(chosen))
+    late = replace(seen, taken_at=datetime(2027, 6, 1, tzinfo=UTC))
+    (blind,) = judge(late, chosen).blind
+    assert "2026-08-31" in blind.reason
+    assert "pip install" in blind.cure
+    behind = replace(late, server=replace(seen.server, version_num=180001))
+    assert the_finding(judge(behind, chosen)).evidence["known_on"] == "2026-08-31"
+
+
 # --- no_query_statistics ---------------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -20,7 +21,7 @@ from pgrunbook.journey.observe import observe
 from pgrunbook.journey.observe.statements import STATEMENTS, STATEMENTS_INFO
 from pgrunbook.journey.observe.windowed import observe_window, since
 from pgrunbook.journey.workload.costs import costs_of
-from pgrunbook.model import Finding, Kind, Severity
+from pgrunbook.model import Finding, Kind, Question, Severity, Unread
 from pgrunbook.model.diagnosis import Diagnosis
 
 oldest = pytest.mark.pg("== 14")
@@ -139,15 +140,42 @@ def test_an_empty_database_is_healthy(pg: FreshDatabase) -> None:
 
 
 @both
-@pytest.mark.parametrize("missing", ["extension", "right"])
-def test_every_query_check_is_blind_and_names_the_cure(pg: FreshDatabase, missing: str) -> None:
-    role = pg.role("app")
-    if missing == "right":
-        pg.execute("create extension pg_stat_statements")
-    seen = diagnose(pg.dsn_as(role) if missing == "right" else pg.dsn, only=["query"])
+@pytest.mark.parametrize(
+    "missing, cure",
+    [
+        ("extension", "CREATE EXTENSION pg_stat_statements;"),
+        ("right", 'GRANT "pg_read_all_stats" TO "app";'),
+        ("usage", 'GRANT USAGE ON SCHEMA "hidden" TO "app";'),
+    ],
+)
+def test_every_query_check_is_blind_and_names_the_cure(pg: FreshDatabase, missing: str, cure: str) -> None:
+    role = pg.role("app", member_of="pg_monitor" if missing == "usage" else "")
+    if missing != "extension":
+        pg.execute("create schema hidden", "create extension pg_stat_statements schema hidden")
+    seen = diagnose(pg.dsn_as(role) if missing != "extension" else pg.dsn, only=["query"])
     assert sorted({blind.check for blind in seen.blind}) == list(QUERY_CHECKS)
-    cure = "CREATE EXTENSION pg_stat_statements;" if missing == "extension" else 'GRANT "pg_read_all_stats" TO "app";'
     assert {blind.cure for blind in seen.blind} == {cure}
+    if missing == "usage":
+        pg.execute(cure)
+        assert ask(pg.dsn_as(role), "slow_query").ok == ("slow_query",)
+
+
+@newest
+def test_what_is_dropped_while_it_is_read_is_no_error(pg: FreshDatabase, tmp_path: Path) -> None:
+    """An extension's function meets a table that was listed a moment before."""
+    pg.execute("create extension pgstattuple")
+    (tmp_path / "gone.pg14.sql").write_text(
+        "select approx_free_percent as share from {extension_schema}.pgstattuple_approx(4294967000::oid::regclass)"
+    )
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Share:
+        share: float
+
+    question = Question(name="gone", row=Share, folder=tmp_path, extension="pgstattuple")
+    unread = observe(pg.dsn, [question]).readings["gone"]
+    assert isinstance(unread, Unread)
+    assert unread.reason.startswith("it changed while it was read: could not open relation with OID")
 
 
 @newest

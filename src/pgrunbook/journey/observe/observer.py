@@ -23,6 +23,7 @@ Row = TypeVar("Row")
 LOCK_TIMEOUT_MS = 100  # six of eight known tools hang in the very queue they should explain
 STATEMENT_TIMEOUT_MS = 10_000
 RELOCK_TRIES = 3  # a lock can appear between looking and reading
+VANISHED_TRIES = 3  # and a table can go
 
 IGNORED_SCHEMAS = (
     "pg_catalog",
@@ -36,6 +37,7 @@ _BEGIN = (
     " set local idle_in_transaction_session_timeout = 60000; set local jit = off;"
     " set local datestyle = 'ISO'; set local timezone = 'UTC'; set local row_security = on"
 )
+_MAY_USE = "/* pgrunbook: may_use */ select pg_catalog.has_schema_privilege(%(schema)s::text, 'usage')"
 _LOCKED = """/* pgrunbook: locked_relations */
 select distinct relation::int8 from pg_catalog.pg_locks
 where locktype = 'relation' and mode = 'AccessExclusiveLock' and relation is not null
@@ -78,11 +80,13 @@ class Observer:
             schema = self.server.extensions[question.extension].schema
             query = sql.SQL(text).format(extension_schema=sql.Identifier(schema))
         try:
-            if question.reads_definitions:
-                return self._read_around_locks(question, query)
-            return self._read(question, query, frozenset())
+            return self._read_what_stands_still(question, query)
         except psycopg.errors.InsufficientPrivilege as exc:
-            return Unread(reason=f"not allowed: {first_line(exc)}", cure=question.cure or self._grant("pg_monitor"))
+            return Unread(reason=f"not allowed: {first_line(exc)}", cure=self._right_for(question))
+        except (psycopg.errors.InternalError_, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction) as exc:
+            if question.extension is None and not isinstance(exc, psycopg.errors.InternalError_):
+                raise
+            return Unread(reason=f"it changed while it was read: {first_line(exc)}", cure="Try again.")
         except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable) as exc:
             return Unread(reason=f"gave up waiting: {first_line(exc)}", cure="Try again when the server is less busy.")
         except psycopg.errors.ObjectNotInPrerequisiteState as exc:
@@ -91,6 +95,28 @@ class Observer:
             if self._conn.closed or isinstance(exc, psycopg.InterfaceError):
                 raise Unreachable(f"the connection was lost while reading {question.name}: {first_line(exc)}") from exc
             return Unread(reason=first_line(exc))
+
+    def _read_what_stands_still(self, question: Question[Row], query: Any) -> Reading[Row]:
+        """Read; when a table was dropped between the listing and the look at it, once more."""
+        for attempt in range(VANISHED_TRIES):
+            try:
+                if question.reads_definitions:
+                    return self._read_around_locks(question, query)
+                return self._read(question, query, frozenset())
+            except psycopg.errors.InternalError_:  # "could not open relation with OID …": it was listed a moment ago
+                if attempt == VANISHED_TRIES - 1:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _right_for(self, question: Question[Any]) -> str:
+        """The GRANT that was missing: an extension's views cannot be named without USAGE on its schema."""
+        if question.extension is not None:
+            schema = self.server.extensions[question.extension].schema
+            row = self._transaction(lambda: self._conn.execute(_MAY_USE, {"schema": schema}).fetchone())
+            if row is not None and not row[0]:
+                grant = sql.SQL("GRANT USAGE ON SCHEMA {} TO {};")
+                return grant.format(sql.Identifier(schema), sql.Identifier(self.server.user)).as_string()
+        return question.cure or self._grant("pg_monitor")
 
     def _refusal(self, question: Question[Any]) -> Unread | None:
         if question.extension is not None and not self.server.has_extension(question.extension):
@@ -160,9 +186,13 @@ def observe(dsn_or_conn: str | Session, questions: Sequence[Question[Any]]) -> S
     started = time.monotonic()
     observer = Observer(dsn_or_conn)
     with collector_resting():
+        asked = tuple(dict.fromkeys(questions))
         readings: dict[str, Reading[object] | Unread] = {
-            question.name: observer.ask(question) for question in dict.fromkeys(questions)
+            question.name: observer.ask(question) for question in asked if question.probe is None
         }
+        for question in asked:
+            if question.probe is not None:
+                readings[question.name] = question.probe(dsn_or_conn, observer.server, readings)
     return Snapshot(
         server=observer.server,
         taken_at=datetime.now(UTC),

@@ -1,7 +1,8 @@
 """Many rows inserted one by one.
 
-Asks:    which INSERTs of a single row are repeated so fast, or so often in one transaction, that they are one load?
-Unit:    calls; commit_ratio is their share of the transactions of this database.
+Asks:    which INSERTs of a single row are repeated so often, in one transaction or among few other statements, that
+         they are one load?
+Unit:    calls; call_ratio is their share of all statements that were counted.
 Source:  pg_stat_statements, parsed: INSERT … VALUES of one row; pg_stat_database for the transactions; both in the
          window if there is one.  From 17 on the statement's own counters say since when it runs.
 Blind:   no pg_stat_statements; texts that cannot be parsed.
@@ -44,15 +45,14 @@ class Limits:
     """When single inserts are a load that could go in one batch.
 
     `calls`: fewer are no load.  One of these must come on top, for an application that stores what its users do has
-    single inserts, too: `commit_ratio` of what the database does; or `calls_per_s` for as long as they have been
-    counted, which is more than people type.  A warning needs `warn_calls` and either
-    `per_transaction` of them in each transaction of the database, or `warn_per_s`.
+    single inserts, too, one beside a few other statements: `per_transaction` of them in each transaction of the
+    database; or `call_ratio` of all that the application asks.  A warning needs `warn_calls` and either
+    `per_transaction`, or `warn_per_s` for as long as they have been counted.
     """
 
     calls: int = 200
     per_transaction: float = 2.0
-    commit_ratio: float = 0.25
-    calls_per_s: float = 2.0
+    call_ratio: float = 0.3
     warn_calls: int = 5000
     warn_per_s: float = 200.0
 
@@ -87,9 +87,9 @@ def _rate_per_s(cost: Cost, seen: Seen) -> float:
 
 def _is_load(cost: Cost, seen: Seen, limits: Limits) -> bool:
     done = transactions(seen)
-    if done is not None and cost.calls >= limits.commit_ratio * done:
+    if done is not None and cost.calls >= limits.per_transaction * max(done, 1):
         return True
-    return _rate_per_s(cost, seen) >= limits.calls_per_s
+    return cost.calls >= limits.call_ratio * seen.derived(statement_costs).calls
 
 
 def _finding(cost: Cost, tree: Tree, seen: Seen, limits: Limits) -> Finding:
@@ -111,7 +111,7 @@ def _finding(cost: Cost, tree: Tree, seen: Seen, limits: Limits) -> Finding:
             seen,
             table=table,
             inserts_per_transaction=round(each, 1) if each is not None and each >= limits.per_transaction else None,
-            commit_ratio=round(min(each, 1.0), 4) if each is not None else None,
+            call_ratio=round(cost.calls / max(seen.derived(statement_costs).calls, 1), 4),
         ),
         advice=(_advice(tree, table),),
     )

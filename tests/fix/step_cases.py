@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from tests.fix.server import FreshDatabase
 
 from pgrunbook.journey.steps import Step
 from pgrunbook.journey.steps.analyze import Analyze
+from pgrunbook.journey.steps.cancel_query import CancelQuery
 from pgrunbook.journey.steps.create_index import CreateIndex
 from pgrunbook.journey.steps.create_partitioned_index import CreatePartitionedIndex
 from pgrunbook.journey.steps.drop_index import DropIndex
@@ -109,6 +111,21 @@ def _end_session(database: FreshDatabase, names: Names) -> Step:
         )
     fields = ("backend_start", "xact_start", "query_start", "state_change")
     return EndSession(pid=pid, **dict(zip(fields, (at.isoformat() for at in times), strict=True)))
+
+
+def _cancel_query(database: FreshDatabase, names: Names) -> Step:
+    """A client whose statement would run for an hour."""
+    sleeper = database.connect_as(names.role)
+    sleeper.pgconn.send_query(b"select pg_sleep(3600)")
+    columns = "pid, backend_start, xact_start, query_start, state_change"
+    with psycopg.connect(database.dsn, autocommit=True) as conn:
+        look = (
+            f"select {columns} from pg_stat_activity where pid = {sleeper.info.backend_pid} and wait_event = 'PgSleep'"
+        )
+        while (row := conn.execute(look.encode()).fetchone()) is None:
+            time.sleep(0.01)
+    fields = ("backend_start", "xact_start", "query_start", "state_change")
+    return CancelQuery(pid=row[0], **dict(zip(fields, (at.isoformat() for at in row[1:]), strict=True)))
 
 
 def _row(conn: psycopg.Connection[Any], query: str) -> Sequence[Any]:
@@ -244,6 +261,7 @@ CASES = (
         setup=("select pg_create_physical_replication_slot('forgotten', true)",),
     ),
     StepCase(kind="end_session", make=_end_session, setup=ROLE),
+    StepCase(kind="cancel_query", make=_cancel_query, setup=ROLE),
 )
 
 _WORLD = (

@@ -395,6 +395,14 @@ def test_statements_that_could_not_be_planned_are_counted() -> None:
     assert "--plans" in advised(rows.snapshot()).notes[0]
 
 
+def test_databases_whose_counters_began_apart_are_brought_together() -> None:
+    """An hour of the one and three days of the other: what both did in an hour."""
+    young = rows.database(name="new", is_current=False, counters_age_s=HOUR_S, active_time_s=HOUR_S)
+    old = rows.database(active_time_s=3 * rows.DAYS_S)
+    at_work = rows.snapshot(databases=(old, young), session_tally=(rows.tally(0, active=0),))
+    assert "4 at work" in kept(advised(at_work))["max_connections"]
+
+
 def test_samples_of_a_look_are_told_apart() -> None:
     tallies: tuple[SessionTally, ...] = (rows.tally(0, active=3), rows.tally(1, active=7), rows.tally(1, "b", active=2))
     crowd = rows.snapshot(session_tally=tallies, changed={"work_mem": str(2 * GB // 1024)})

@@ -44,10 +44,12 @@ def span_of(
     age_s: Callable[[Sequence[Row]], float | None],
     *,
     window_min_s: float = 1.0,
+    whole: Callable[[Sequence[Row]], Mapping[str, float]] | None = None,
 ) -> Span | None:
     """What the counters of a question say, of the window if it is long enough.
 
-    None where nobody knows: not read, reset in between, or without a beginning.
+    `whole` gives the figures since the beginning, where rows began at different times.  None where nobody knows: not
+    read, reset in between, or without a beginning.
     """
     rows = seen.rows_or_none(question)
     if not rows:
@@ -63,7 +65,7 @@ def span_of(
             return None
         return Span(figures=moved, seconds=window.seconds, is_window=True)
     age = age_s(rows)
-    return Span(figures=figures(rows), seconds=age, is_window=False) if age else None
+    return Span(figures=(whole or figures)(rows), seconds=age, is_window=False) if age else None
 
 
 def period_words(seen: Seen) -> str:

@@ -58,7 +58,7 @@ class Look:
     @property
     def activity(self) -> Span | None:
         """What all databases together counted."""
-        return span_of(self.seen, DATABASES, _sums, _age)
+        return span_of(self.seen, DATABASES, _sums, _age, whole=_brought_together)
 
     @property
     def peak_sessions(self) -> int:
@@ -126,6 +126,13 @@ class Look:
 
 def _sums(rows: Sequence[Database]) -> Mapping[str, float]:
     return {name: sum(float(getattr(row, name)) for row in rows) for name in _COUNTED}
+
+
+def _brought_together(rows: Sequence[Database]) -> Mapping[str, float]:
+    """Sums of what each database counted in the time of the youngest counters: they were reset one by one."""
+    age = _age(rows) or 0.0
+    shares = {row.name: age / row.counters_age_s if row.counters_age_s else 0.0 for row in rows}
+    return {name: sum(float(getattr(row, name)) * shares[row.name] for row in rows) for name in _COUNTED}
 
 
 def _age(rows: Sequence[Database]) -> float | None:

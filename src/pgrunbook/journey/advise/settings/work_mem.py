@@ -86,8 +86,13 @@ def ceiling_bytes(look: Look) -> int | None:
     memory = look.machine.memory_bytes
     if memory is None:
         return None
-    at_work = max(look.peak_active, 4)
+    at_work = _at_work(look)
     return max(MB, round((memory - look.number("shared_buffers")) / (3 * at_work)))
+
+
+def _at_work(look: Look) -> int:
+    """How many to reckon with: those who were seen, and a tenth of those who may come."""
+    return max(look.peak_active, round(look.number("max_connections") / 10), 4)
 
 
 def enough(wanted_bytes: float, *, at_least: float) -> int:
@@ -214,7 +219,7 @@ def _largest(spill: Spill) -> str:
 def _room(look: Look, ceiling: int | None) -> str:
     if ceiling is None:
         return "How much fits beside the others is not known without the machine's memory (--memory)."
-    at_work = max(look.peak_active, 4)
+    at_work = _at_work(look)
     return f"With {counted(at_work, 'session')} at work, {size(ceiling)} for each would fit ({_share(look)})."
 
 

@@ -17,7 +17,7 @@ from pgrunbook.journey.advise.pool.demand import Demand
 from pgrunbook.journey.advise.pool.sizing import Room, shared_out, sizes
 from pgrunbook.journey.observe.locks import AdvisoryLocks
 from pgrunbook.journey.observe.session_tally import TempTables
-from pgrunbook.model import Snapshot
+from pgrunbook.model import Snapshot, Unread
 from pgrunbook.model.counsel import Counsel, Proposal
 
 
@@ -170,6 +170,12 @@ def test_listeners_and_locks_that_outlive_their_transaction_are_seen_in_sessions
     modes = {one.object: one.reason for one in counsel.proposals if one.area == "Pool mode"}
     assert "an idle session holds 2 advisory locks" in modes["app"]
     assert "a session listens" in modes["worker"]
+
+
+def test_statements_that_cannot_be_read_are_no_proof_of_transaction_mode() -> None:
+    unread = Unread(reason="not allowed", cure="GRANT pg_read_all_stats TO app;")
+    counsel = advised(rows.snapshot(session_tally=looked(busy=4), statements=unread))
+    assert [blind.cure for blind in counsel.blind if "need a session" in blind.reason] == [unread.cure]
 
 
 def test_one_role_in_session_mode_leaves_the_others_in_transaction_mode() -> None:

@@ -12,6 +12,7 @@ from tests.fix.counsel_rows import GB
 from tests.fix.statement_rows import AT
 from tests.fix.table_rows import index, relation
 
+from pgrunbook.errors import Unsupported
 from pgrunbook.journey.advise.asking import Inquiry, counsel_of
 from pgrunbook.journey.advise.given import Given
 from pgrunbook.journey.advise.vacuum.tuning import Trigger, trigger
@@ -199,6 +200,15 @@ def test_who_holds_an_old_snapshot_is_said_first_and_beside_every_vacuum() -> No
     assert counsel.proposals[0].object == "77"
     (vacuum,) = due(seen)
     assert "backend 77 may still see stay" in vacuum.reason
+
+
+@pytest.mark.parametrize("topic", ["settings", "vacuum", "pool"])
+def test_what_cannot_be_advised_at_all_is_said_and_ends_as_not_observable(topic: str) -> None:
+    unread = Unread(reason="gave up waiting", cure="Try again.")
+    blindfolded = snapshot(settings=unread, relations=unread)
+    with pytest.raises(Unsupported, match="gave up waiting") as raised:
+        counsel_of(Inquiry(topic=topic), blindfolded)
+    assert (raised.value.exit_code, raised.value.hint) == (3, "Try again.")
 
 
 def test_a_standby_says_only_that_the_primary_must_be_asked() -> None:

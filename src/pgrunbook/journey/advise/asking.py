@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pgrunbook.errors import Unsupported
 from pgrunbook.journey.advise.given import Given, HostFacts
 from pgrunbook.journey.advise.policies import QUESTIONS as POLICY_QUESTIONS
 from pgrunbook.journey.advise.policies import advise_policies
@@ -23,7 +24,7 @@ from pgrunbook.journey.observe.host import HostWatch
 from pgrunbook.journey.observe.observer import Observer, observe
 from pgrunbook.journey.observe.session_tally import SESSION_TALLY, SessionTally
 from pgrunbook.journey.observe.windowed import observe_window, since
-from pgrunbook.model import Question, Reading, Snapshot, Unread
+from pgrunbook.model import NotRead, Question, Reading, Snapshot, Unread
 from pgrunbook.model.counsel import Counsel
 from pgrunbook.pg.connect import Session, connect
 from pgrunbook.pg.parse import Parser
@@ -122,7 +123,15 @@ def with_samples(snapshot: Snapshot, samples: tuple[SessionTally, ...]) -> Snaps
 
 
 def counsel_of(inquiry: Inquiry, snapshot: Snapshot) -> Counsel:
-    """Judge what was observed, here and now or elsewhere and earlier."""
+    """Judge what was observed, here and now or elsewhere and earlier.
+
+    Raises Unsupported where a reading is missing without which the topic has nothing to say.
+    """
     with Parser() as parser:
         seen = Seen(snapshot=snapshot, parser=parser, expectations=inquiry.expectations)
-        return TOPICS[inquiry.topic].advise(seen, inquiry.given)
+        try:
+            return TOPICS[inquiry.topic].advise(seen, inquiry.given)
+        except NotRead as exc:
+            raise Unsupported(
+                f"nothing can be said about {inquiry.topic}: {exc.unread.reason}", hint=exc.unread.cure
+            ) from exc

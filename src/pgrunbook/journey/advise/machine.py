@@ -149,7 +149,7 @@ def _workload(seen: Seen, given: Given) -> tuple[Workload, str]:
     try:
         costs = seen.derived(statement_costs)
     except NotRead:
-        return Workload.MIXED, "assumed, as no statements are counted; give --role web|mixed|warehouse"
+        return Workload.MIXED, "assumed, as statements cannot be read; give --role web|mixed|warehouse"
     if costs.calls < CALLS_MIN or costs.exec_ms <= 0:
         return Workload.MIXED, f"assumed: {costs.calls} calls tell nothing; give --role web|mixed|warehouse"
     return _by_statements(costs)

@@ -5,12 +5,12 @@ A figure that went backwards was reset in between: then there is no span, never 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pgrunbook.journey.diagnose.seen import Seen
-from pgrunbook.model import NotRead, Question
+from pgrunbook.model import Blind, NotRead, Question
 from pgrunbook.report.words import duration
 
 Row = TypeVar("Row")
@@ -66,6 +66,14 @@ def span_of(
         return Span(figures=moved, seconds=window.seconds, is_window=True)
     age = age_s(rows)
     return Span(figures=(whole or figures)(rows), seconds=age, is_window=False) if age else None
+
+
+def unread_blind(seen: Seen, question: Question[Any], what: str) -> Iterator[Blind]:
+    """What is not known because a question got no answer; nothing where it got one."""
+    try:
+        seen.reading(question)
+    except NotRead as exc:
+        yield Blind(reason=f"{what}: {exc.unread.reason}", cure=exc.unread.cure)
 
 
 def period_words(seen: Seen) -> str:

@@ -16,7 +16,7 @@ from pgrunbook.journey.advise.pool.demand import Demand, demands, others, transa
 from pgrunbook.journey.advise.pool.features import Feature, features
 from pgrunbook.journey.advise.pool.ini import ini
 from pgrunbook.journey.advise.pool.sizing import SESSION, Room, Sizes, sizes
-from pgrunbook.journey.advise.span import period_words
+from pgrunbook.journey.advise.span import period_words, unread_blind
 from pgrunbook.journey.diagnose.autovacuum import settings_of
 from pgrunbook.journey.diagnose.engine import choose, judge, questions_of
 from pgrunbook.journey.diagnose.seen import Seen
@@ -74,6 +74,7 @@ def advise_pool(seen: Seen, given: Given) -> Counsel:
         modes=modes,
     )
     blind += _unseen(seen, found)
+    blind += unread_blind(seen, STATEMENTS, "whether statements need a session of their own is not known")
     proposals = [words.pool(one, sized) for one in sized.pools]
     proposals += [words.mode(role, mine, given.pooler_version) for role, mine in _by_role(habits).items()]
     side = list(words.client_side(given, sized, room))

@@ -13,7 +13,7 @@ from pgrunbook.journey.advise.given import Given
 from pgrunbook.journey.advise.machine import machine_of
 from pgrunbook.journey.advise.settings import bitmaps, connections, memory, parallel, planner, upkeep, wal, work_mem
 from pgrunbook.journey.advise.settings.look import Look
-from pgrunbook.journey.advise.span import period_words
+from pgrunbook.journey.advise.span import period_words, unread_blind
 from pgrunbook.journey.diagnose.autovacuum import NEEDS as UPKEEP
 from pgrunbook.journey.diagnose.query_texts import COSTS, COSTS_LIKE
 from pgrunbook.journey.diagnose.seen import Seen
@@ -28,6 +28,7 @@ from pgrunbook.journey.observe.recovery import RECOVERY
 from pgrunbook.journey.observe.session_tally import SESSION_TALLY
 from pgrunbook.journey.observe.sessions import SESSIONS
 from pgrunbook.journey.observe.settings import ROLE_SETTINGS
+from pgrunbook.journey.observe.statements import STATEMENTS
 from pgrunbook.journey.observe.vacuum_progress import VACUUM_PROGRESS
 from pgrunbook.journey.observe.write_work import BUFFER_WRITES, WAL_WORK
 from pgrunbook.model import Blind, Question
@@ -53,6 +54,9 @@ QUESTIONS: tuple[Question[Any], ...] = (
     PARALLEL_WORK,
     JIT_WORK,
 )
+
+
+_WITHOUT = "what single statements spill, read and compile is not known"
 
 
 def advise_settings(seen: Seen, given: Given) -> Counsel:
@@ -81,6 +85,10 @@ def advise_settings(seen: Seen, given: Given) -> Counsel:
         inputs=look.machine.inputs,
         proposals=tuple(word for word in words if isinstance(word, Proposal)),
         kept=tuple(word for word in words if isinstance(word, Kept)),
-        blind=(*look.machine.unknown, *(word for word in words if isinstance(word, Blind))),
+        blind=(
+            *look.machine.unknown,
+            *unread_blind(seen, STATEMENTS, _WITHOUT),
+            *(word for word in words if isinstance(word, Blind)),
+        ),
         notes=() if seen.rows_or_none(bitmaps.BITMAP_SCANS) is not None else (bitmaps.NOTE,),
     )

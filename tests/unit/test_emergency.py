@@ -25,6 +25,7 @@ from pgrunbook.procedures.emergency.limits import Limits, Procedure, limits_for,
 from pgrunbook.procedures.emergency.pooler import resume_forgotten
 from pgrunbook.procedures.emergency.prevention import prevention
 from pgrunbook.procedures.emergency.situation import Situation
+from pgrunbook.procedures.emergency.waits import Waits
 from pgrunbook.report import emergency
 from pgrunbook.report.lines import Lines
 
@@ -61,7 +62,7 @@ def situation(*sessions: Backend, waiters: tuple[Waiter, ...] = (), usable: int 
     """`never` names reasons by the session's pid: p7="superuser"."""
     leave = {one.pid: Leave(never=never.get(f"p{one.pid}"), may_signal=True) for one in sessions}
     return Situation(
-        server=SERVER, at=AT, sessions=sessions, waiters={w.pid: w for w in waiters}, leave=leave,
+        server=SERVER, at=AT, sessions=sessions, waits=Waits(waiters), leave=leave,
         advisory=frozenset(), usable=usable,
     )  # fmt: skip
 
@@ -159,6 +160,23 @@ def test_one_run_touches_no_more_than_its_cap() -> None:
     assert len(chosen(decide(seen, max_sessions=2))) == 2
     assert len(chosen(decide(seen, max_share_ratio=0.3))) == 3
     assert "beyond the 2 sessions" in decide(seen, max_sessions=2)[5].reason
+
+
+def test_a_queue_of_five_hundred_is_judged_and_drawn_without_naming_every_pair() -> None:
+    """Behind one who idles, everybody in the queue waits for all that came before."""
+    people = [session(1, "idle in transaction"), *(session(pid) for pid in range(2, 502))]
+    seen = situation(*people, waiters=tuple(waits(pid, *range(1, pid)) for pid in range(2, 502)))
+    choices = decide(seen)
+    assert chosen(choices) == [(1, Action.END)]
+    assert choices[1].reason == "blocks 500 sessions, one for 1 min"
+    assert {choices[pid].action for pid in range(2, 501)} == {Action.LATER}
+    report = EmergencyReport(
+        procedure="overload", server=SERVER, limits={}, before=picture(seen, tuple(choices.values()), Limits())
+    )
+    console = Console(file=io.StringIO(), width=100, force_terminal=False)
+    emergency.plan(Lines(console), report)
+    assert "… and 461 more" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert len(emergency.render_json(report)) < 1_000_000
 
 
 def test_sessions_of_other_databases_are_left_alone() -> None:

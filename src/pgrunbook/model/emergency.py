@@ -23,7 +23,11 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionView:
-    """One session, what becomes of it, and why.  `behind` are those who wait for it, directly or in line."""
+    """One session, what becomes of it, and why.
+
+    `waits_for` are the first of those it waits for, `under` the one below whom it is drawn; `behind` counts those who
+    wait for it, directly or in line.
+    """
 
     pid: int
     action: Action
@@ -39,7 +43,8 @@ class SessionView:
     transaction_age_s: float | None
     state_age_s: float | None
     waits_for: tuple[int, ...] = ()
-    behind: tuple[int, ...] = ()
+    under: int | None = None
+    behind: int = 0
     query: str | None = None
 
 

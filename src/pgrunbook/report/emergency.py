@@ -16,7 +16,8 @@ from pgrunbook.report.markdown import code, plain
 from pgrunbook.report.words import clean, counted, duration, one_line
 
 SCHEMA_VERSION = 1
-PID = 8
+TREE_MAX = 40  # lines
+LIST_MAX = 50  # sessions of one list on a terminal
 QUERY_MAX_CHARS = 100
 DRY = "Dry run: nothing was changed.  With --yes it is done, to the sessions above and no others."
 _STYLE = {Action.CANCEL: "bold yellow", Action.END: "bold red", Action.LATER: "yellow", Action.LEAVE: "dim"}
@@ -99,37 +100,36 @@ def _with(seen: Picture, action: Action) -> list[SessionView]:
 
 
 def _tree(lines: Lines, seen: Picture) -> None:
-    """Who waits for whom, from the roots."""
+    """Who waits for whom, from the roots; each session once."""
     children: dict[int, list[SessionView]] = {}
     for one in seen.sessions:
-        for pid in one.waits_for:
-            children.setdefault(pid, []).append(one)
-    known = {one.pid: one for one in seen.sessions}
-    waiting = {one.pid for one in seen.sessions if one.waits_for}
-    roots = sorted(set(children) - waiting, key=lambda pid: -len(known[pid].behind) if pid in known else 0)
+        if one.under is not None:
+            children.setdefault(one.under, []).append(one)
     if not children:
         return
+    known = {one.pid: one for one in seen.sessions}
+    below = {one.pid for one in seen.sessions if one.under is not None}
+    roots = sorted(set(children) - below, key=lambda pid: (-known[pid].behind if pid in known else 0, pid))
     lines.blank()
     lines.heading("Who waits for whom")
-    shown: set[int] = set()
-    for root in roots or [min(children)]:
-        words = _who(known[root]) if root in known else "a prepared transaction" if root == 0 else f"{root}"
-        lines.text(Text(f"  {words}"))
-        _branch(lines, root, children, shown, "  ")
+    drawn: list[str] = []
+    for root in roots:
+        drawn.append(_who(known[root]) if root in known else "a prepared transaction" if root == 0 else f"{root}")
+        _branch(drawn, children.get(root, ()), children, "")
+    for text in drawn[:TREE_MAX]:
+        lines.text(Text(f"  {text}"))
+    if len(drawn) > TREE_MAX:
+        lines.paragraph(f"  … and {len(drawn) - TREE_MAX:,} more", style="dim")
 
 
 def _branch(
-    lines: Lines, pid: int, children: Mapping[int, Sequence[SessionView]], shown: set[int], indent: str
+    drawn: list[str], below: Sequence[SessionView], children: Mapping[int, Sequence[SessionView]], indent: str
 ) -> None:
-    below = children.get(pid, ())
     for number, one in enumerate(below, start=1):
         last = number == len(below)
-        again = one.pid in shown
-        mark = "└─ " if last else "├─ "
-        lines.text(Text(f"{indent}{mark}{_who(one)}" + (" (see above)" if again and children.get(one.pid) else "")))
-        if not again:
-            shown.add(one.pid)
-            _branch(lines, one.pid, children, shown, indent + ("   " if last else "│  "))
+        drawn.append(f"{indent}{'└─ ' if last else '├─ '}{_who(one)}")
+        if len(drawn) <= TREE_MAX:
+            _branch(drawn, children.get(one.pid, ()), children, indent + ("   " if last else "│  "))
 
 
 def _name(one: SessionView) -> str:
@@ -157,7 +157,7 @@ def _sessions(lines: Lines, title: str, sessions: Sequence[SessionView], *, numb
         return
     lines.blank()
     lines.heading(title)
-    for number, one in enumerate(sessions, start=1):
+    for number, one in enumerate(sessions[:LIST_MAX], start=1):
         place = f"{number:>3} " if numbered else "    "
         text = Text().append(
             f"{one.action.value:<7}" if one.action is not Action.LEAVE else "", style=_STYLE[one.action]
@@ -168,6 +168,9 @@ def _sessions(lines: Lines, title: str, sessions: Sequence[SessionView], *, numb
         lines.text(text, indent=4, first=Text(place, style="dim"))
         if one.query and one.action is not Action.LEAVE:
             lines.text(Text(one_line(one.query)[:QUERY_MAX_CHARS], style="green"), indent=11, max_lines=1)
+    if len(sessions) > LIST_MAX:
+        rest = len(sessions) - LIST_MAX
+        lines.paragraph(f"… and {rest:,} more; --format json or markdown lists them all", indent=4, style="dim")
 
 
 def _further(lines: Lines, acts: Sequence[FurtherAct]) -> None:
@@ -285,6 +288,6 @@ def _session(one: SessionView) -> dict[str, Any]:
         "transaction_age_s": one.transaction_age_s,
         "state_age_s": one.state_age_s,
         "waits_for": list(one.waits_for),
-        "behind": list(one.behind),
+        "behind": one.behind,
         "query": one.query,
     }

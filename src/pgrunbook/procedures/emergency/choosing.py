@@ -22,6 +22,7 @@ _LISTENS = re.compile(r"\s*(un)?listen\b", re.IGNORECASE)
 CLEARS_IDLE = frozenset({Procedure.OVERLOAD, Procedure.EXHAUSTION, Procedure.IDLE})
 STOPS_ACTIVE = frozenset({Procedure.OVERLOAD, Procedure.RUNAWAY})
 FREES_LOCKS = STOPS_ACTIVE
+NAMED_MAX = 10  # of those somebody waits for: in a queue of 500 it is 499
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +101,7 @@ class _Judge:
         if hands_off is not None:
             return _left(backend, hands_off)
         waiter = self._situation.waiters.get(backend.pid)
-        behind = self._situation.behind(backend.pid)
-        if behind and self._wish.procedure in FREES_LOCKS:
+        if self._situation.waits.has_victims(backend.pid) and self._wish.procedure in FREES_LOCKS:
             return self._blocker(backend)
         if waiter is not None:
             return _left(backend, f"waits for {self._names(waiter.blocked_by, waiter.prepared_gids)}: a victim")
@@ -135,21 +135,21 @@ class _Judge:
 
     def _blocker(self, backend: Backend) -> Choice:
         """One who holds others up: a root, or one in the middle of the tree."""
-        behind = self._situation.behind(backend.pid)
+        behind = self._situation.waits.behind(backend.pid)
         waited_s = max((waiter.waiting_s or 0.0 for waiter in behind), default=0.0)
         blocks = f"blocks {counted(len(behind), 'session')}, one for {duration(waited_s)}"
         if waited_s < self._limits.blocking_for_s:
             return _left(backend, f"{blocks}: less than {duration(self._limits.blocking_for_s)}")
-        above = self._above(backend.pid)
+        above = self._situation.waits.above(backend.pid)
         touchable = [pid for pid in above if self._is_touchable(pid)]
         if touchable:
-            names = ", ".join(map(str, touchable))
+            names = self._names(touchable, ())
             return Choice(
                 backend=backend,
                 action=Action.LATER,
                 reason=f"waits for {names}; touched only if it still blocks others when that is gone",
             )
-        waits = f", and waits for {self._names(tuple(above), ())} itself, never touched" if above else ""
+        waits = f", and waits for {self._names(above, ())} itself, never touched" if above else ""
         return Choice(
             backend=backend,
             action=action_for(backend),
@@ -158,18 +158,6 @@ class _Judge:
             weight=len(behind),
             age_s=waited_s,
         )
-
-    def _above(self, pid: int) -> list[int]:
-        """Everyone whom it waits for, directly or in line (0 is a prepared transaction); it is not among them."""
-        found: list[int] = []
-        todo = [pid]
-        while todo:
-            waiter = self._situation.waiters.get(todo.pop())
-            for other in waiter.blocked_by if waiter is not None else ():
-                if other not in found and other != pid:
-                    found.append(other)
-                    todo.append(other)
-        return found
 
     def _is_touchable(self, pid: int) -> bool:
         backend = self._situation.session(pid)
@@ -217,7 +205,8 @@ class _Judge:
 
     def _names(self, pids: Sequence[int], gids: Sequence[str]) -> str:
         known = [f"prepared transaction {', '.join(gids) or '(unknown)'}" if pid == 0 else str(pid) for pid in pids]
-        return ", ".join(known) or "a lock"
+        more = f" and {len(known) - NAMED_MAX} more" if len(known) > NAMED_MAX else ""
+        return (", ".join(known[:NAMED_MAX]) or "a lock") + more
 
 
 def _left(backend: Backend, reason: str) -> Choice:
@@ -280,7 +269,8 @@ def _view(situation: Situation, choice: Choice) -> SessionView:
         query_age_s=backend.query_age_s,
         transaction_age_s=backend.transaction_age_s,
         state_age_s=backend.state_age_s,
-        waits_for=waiter.blocked_by if waiter is not None else (),
-        behind=tuple(sorted(one.pid for one in situation.behind(backend.pid))),
+        waits_for=waiter.blocked_by[:NAMED_MAX] if waiter is not None else (),
+        under=situation.waits.parents.get(backend.pid),
+        behind=len(situation.waits.behind(backend.pid)),
         query=backend.query,
     )

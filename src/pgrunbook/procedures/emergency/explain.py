@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from string import Template
 
-from pgrunbook.procedures.emergency.limits import Limits, Procedure
+from pgrunbook.procedures.emergency.limits import Limits, Procedure, keys
 from pgrunbook.report.words import duration
 
 
@@ -24,6 +24,7 @@ def page(procedure: Procedure, limits: Limits) -> str:
         cool_down=duration(limits.cool_down_s),
         statement_timeout=limits.statement_timeout,
         idle_timeout=limits.idle_timeout,
+        keys=", ".join(f"`{key}`" for key in keys()),
         vacuum_tables=limits.vacuum_tables,
     )
 

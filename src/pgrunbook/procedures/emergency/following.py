@@ -41,6 +41,11 @@ class Following:
         """Everyone who was signalled, or would have been if it had not gone on."""
         return frozenset(self._cancelled) | frozenset(self._ended)
 
+    @property
+    def has_work(self) -> bool:
+        """Whether anybody is to be touched at once."""
+        return any(choice.is_chosen for choice in self._listed.values())
+
     def first(self) -> list[Step]:
         """The first round: all that is chosen."""
         return [self._step(choice.backend, choice.action) for choice in self._listed.values() if choice.is_chosen]
@@ -70,7 +75,7 @@ class Following:
             and key not in self._ended
             and (backend := _now(situation, key)) is not None
             and backend.transaction_started_at == choice.backend.transaction_started_at
-            and situation.victims(backend.pid)
+            and situation.waits.has_victims(backend.pid)
             for key, choice in self._listed.items()
         )
 
@@ -88,12 +93,12 @@ class Following:
         if _is_same(backend, self._cancelled[key_of(backend)]):
             return True
         is_same_transaction = backend.transaction_started_at == choice.backend.transaction_started_at
-        return is_same_transaction and bool(situation.victims(backend.pid))
+        return is_same_transaction and situation.waits.has_victims(backend.pid)
 
     def _holds_up(self, situation: Situation, choice: Choice, backend: Backend) -> bool:
         key = key_of(backend)
         is_same_transaction = backend.transaction_started_at == choice.backend.transaction_started_at
-        if not is_same_transaction or backend.pid in situation.waiters or not situation.victims(backend.pid):
+        if not is_same_transaction or backend.pid in situation.waiters or not situation.waits.has_victims(backend.pid):
             self._free_since.pop(key, None)
             return False
         since = self._free_since.setdefault(key, time.monotonic())

@@ -225,7 +225,7 @@ class _Acting:
         def work() -> Situation:
             return settle(self.rounds, following, self.order.limits)
 
-        if self.order.pooler is None or self.order.pause_s is None or not following.first():
+        if self.order.pooler is None or self.order.pause_s is None or not following.has_work:
             return work()
         pooler = Pooler(self.order.pooler)
         title = f"PAUSE on {pooler.words}, then RESUME"
@@ -328,7 +328,7 @@ def _noted(one: SessionView) -> dict[str, Any]:
         "action": one.action.value,
         "reason": one.reason,
         "waits_for": list(one.waits_for),
-        "behind": list(one.behind),
+        "behind": one.behind,
     }
 
 

@@ -20,6 +20,7 @@ from pgrunbook.model import NotRead, Server, quote
 from pgrunbook.pg.connect import Session, translated
 from pgrunbook.pg.parse import Parser
 from pgrunbook.procedures.emergency.limits import Limits
+from pgrunbook.procedures.emergency.waits import Waits
 
 RESERVED = ("superuser_reserved_connections", "reserved_connections")  # the latter from 16
 PRESSED_ACTIVE_RATIO = 0.25  # of all connections at work at once: more than most machines have processors for
@@ -33,11 +34,16 @@ class Situation:
     server: Server
     at: datetime
     sessions: tuple[Backend, ...]
-    waiters: Mapping[int, Waiter]
+    waits: Waits
     leave: Mapping[int, Leave]
     advisory: frozenset[int]
     usable: int
     horizon: tuple[Holder, ...] = ()
+
+    @property
+    def waiters(self) -> Mapping[int, Waiter]:
+        """Who waits for a lock, by pid."""
+        return self.waits.waiters
 
     @property
     def clients(self) -> tuple[Backend, ...]:
@@ -62,22 +68,6 @@ class Situation:
     def session(self, pid: int) -> Backend | None:
         """The session of this pid."""
         return next((one for one in self.sessions if one.pid == pid), None)
-
-    def victims(self, pid: int) -> tuple[Waiter, ...]:
-        """Who waits for this session directly, the longest wait first."""
-        found = [waiter for waiter in self.waiters.values() if pid in waiter.blocked_by]
-        return tuple(sorted(found, key=lambda waiter: (-(waiter.waiting_s or 0.0), waiter.pid)))
-
-    def behind(self, pid: int) -> tuple[Waiter, ...]:
-        """Who waits for this session, directly or in line."""
-        found: dict[int, Waiter] = {}
-        todo = [pid]
-        while todo:
-            for waiter in self.victims(todo.pop()):
-                if waiter.pid not in found and waiter.pid != pid:
-                    found[waiter.pid] = waiter
-                    todo.append(waiter.pid)
-        return tuple(found.values())
 
     def pressure(self, limits: Limits) -> tuple[str, ...]:
         """Why the server is under pressure, in words; () when it is not."""
@@ -108,7 +98,7 @@ def look(conn: Session, limits: Limits) -> Situation:
     server = snapshot.server
     try:
         sessions, settings = snapshot.rows(SESSIONS), by_name(snapshot.rows(SETTINGS))
-        waiters = {waiter.pid: waiter for waiter in snapshot.rows(BLOCKING)}
+        waits = Waits(snapshot.rows(BLOCKING))
     except NotRead as exc:
         raise Unsupported(f"the sessions cannot be seen: {exc.unread.reason}", hint=exc.unread.cure) from exc
     others = [one for one in sessions if one.is_client and not one.is_self]
@@ -123,7 +113,7 @@ def look(conn: Session, limits: Limits) -> Situation:
         server=server,
         at=snapshot.taken_at,
         sessions=sessions,
-        waiters=waiters,
+        waits=waits,
         leave=leave,
         advisory=frozenset(one.pid for one in seen.rows_or_none(ADVISORY_LOCKS) or ()),
         usable=round(usable),

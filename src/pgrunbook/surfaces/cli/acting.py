@@ -160,7 +160,7 @@ def _show(invocation: Invocation, text: str, *, yes: bool) -> None:
 
 def _deliver(invocation: Invocation, outcome: RunOutcome, form: str) -> int:
     if form == "json":
-        write(dumps(_as_dict(outcome)))
+        write(dumps(as_dict(outcome)))
     else:
         console, drawn = text_console(invocation)
         changes.outcome(Lines(console), outcome)
@@ -168,7 +168,8 @@ def _deliver(invocation: Invocation, outcome: RunOutcome, form: str) -> int:
     return outcome.exit_code
 
 
-def _as_dict(outcome: RunOutcome) -> dict[str, Any]:
+def as_dict(outcome: RunOutcome) -> dict[str, Any]:
+    """What became of each step, as JSON's values."""
     return {
         "run": outcome.run_id,
         "kind": outcome.kind,

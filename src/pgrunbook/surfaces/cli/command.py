@@ -23,7 +23,7 @@ from pgrunbook.surfaces.cli.exits import Exit, epilog
 SECTIONS = {
     "Look": ("diagnose", "health", "checks", "advise", "vacuum", "explain", "snapshot"),
     "Tables": ("queries", "sessions", "locks", "tables", "indexes", "bloat", "replication", "roles"),
-    "Change": ("plan", "rehearse", "apply", "undo", "journal"),
+    "Change": ("plan", "rehearse", "apply", "undo", "maintain", "journal"),
     "Help out": ("emergency",),
     "Arrange": ("config", "mute"),
     "Try": ("demo",),

@@ -124,11 +124,8 @@ def test_every_setting_can_be_set_and_is_taken_back(pg: FreshDatabase) -> None:
         "select pg_reload_conf()",
     )
     until(lambda: shown(pg, "work_mem") == "64kB", "the settings hold")
-    with pg.connect_as("report") as conn:
-        for _ in range(4):
-            conn.execute(
-                "select count(*) from (select repeat('x', 100), i from generate_series(1, 200000) i order by 1, 2) s"
-            )
+    for _ in range(4):
+        report(pg)
     real = looked(pg, "settings")
     busy = with_rows(
         real,
@@ -172,10 +169,32 @@ def test_every_setting_can_be_set_and_is_taken_back(pg: FreshDatabase) -> None:
     }
     assert wanted <= named, wanted - named
     assert [one.object for one in counsel.proposals if "work_mem" in one.title] == ["report"]
+    (memory,) = [one for one in counsel.proposals if one.object == "report"]
+    run(pg, memory.advice[0].sql)
+    before = spilled_blocks(pg)
+    report(pg)
+    assert spilled_blocks(pg) == before > 0
+    run(pg, memory.advice[0].undo_sql or "")
     for one in counsel.proposals:
         assert forth_and_back(pg, one.advice[0]), one.title
         if one.step is not None:
             assert load(one.step).statements()
+
+
+def report(db: FreshDatabase) -> None:
+    """Sort some 25 MB, in a session of its own."""
+    with db.connect_as("report") as conn:
+        conn.execute(
+            "select count(*) from (select repeat('x', 100), i from generate_series(1, 200000) i order by 1, 2) s"
+        )
+
+
+def spilled_blocks(db: FreshDatabase) -> int:
+    with psycopg.connect(db.dsn, autocommit=True) as conn:
+        row = conn.execute(
+            "select sum(temp_blks_written)::int from pg_stat_statements where userid = 'report'::regrole"
+        ).fetchone()
+    return int(row[0]) if row else 0
 
 
 def shown(db: FreshDatabase, name: str) -> str:

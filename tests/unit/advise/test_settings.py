@@ -17,6 +17,7 @@ from pgrunbook.journey.advise.given import Given, HostFacts, Storage, Workload
 from pgrunbook.journey.advise.settings import bitmaps as bitmaps_of
 from pgrunbook.journey.observe.parallel_work import JitWork, ParallelWork
 from pgrunbook.journey.observe.session_tally import SessionTally
+from pgrunbook.journey.observe.settings import RoleSetting
 from pgrunbook.journey.observe.vacuum_progress import VacuumProgress
 from pgrunbook.journey.observe.write_work import BufferWrites, WalWork
 from pgrunbook.journey.steps import load
@@ -343,7 +344,19 @@ def test_managed_services_are_told_their_own_command_and_sessions_settings_go_to
     assert "ParameterName=shared_buffers,ParameterValue=524288,ApplyMethod=pending-reboot" in buffers.sql
     assert "ParameterValue=16384" in (buffers.undo_sql or "")
     assert all(line.startswith("--") for line in buffers.sql.splitlines())
-    assert found["random_page_cost"].advice[0].sql == "ALTER DATABASE shop SET random_page_cost TO '1.1';"
+    costs = found["random_page_cost"].advice[0]
+    assert costs.sql == "ALTER DATABASE shop SET random_page_cost TO '1.1';"
+    assert costs.risk.startswith("Needs the owner of the database.")
+
+
+def test_a_role_that_may_not_is_told_who_may_and_overrides_are_named() -> None:
+    server = dataclasses.replace(rows.SERVER, is_superuser=False)
+    own = RoleSetting(role="report", database=None, name="max_parallel_workers", value="0")
+    missed = (ParallelWork(workers_wanted=1000, workers_launched=400, counters_age_s=rows.DAYS_S),)
+    plain = proposals(rows.snapshot(server=server, checkpoints=(FORCED,)))
+    assert plain["max_wal_size"].advice[0].risk.startswith("Needs a superuser.")
+    found = proposals(rows.snapshot(parallel_work=missed, role_settings=(own,)), cores=16)
+    assert "It stays as it is for role report." in found["max_parallel_workers"].advice[0].risk
 
 
 def test_a_window_counts_what_happened_in_it_and_a_reset_counts_nothing() -> None:

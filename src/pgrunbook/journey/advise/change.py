@@ -12,12 +12,11 @@ from dataclasses import replace
 from pgrunbook.journey.diagnose import mending
 from pgrunbook.journey.diagnose.seen import Seen
 from pgrunbook.journey.observe.settings import ROLE_SETTINGS, SETTINGS, Setting, by_name, quantity
-from pgrunbook.model import Advice, Service
+from pgrunbook.model import Advice, Service, quote
 from pgrunbook.model.counsel import Takes
 from pgrunbook.report.words import number, size
 
 MB = 1024**2
-_SESSION_CONTEXTS = frozenset({"user", "superuser"})
 _OURS = frozenset({"jit"})  # what observing sets for its own session
 _TOOLS: Mapping[Service, str] = {
     Service.SUPABASE: "supabase --experimental postgres-config update --config {name}={value}",
@@ -42,11 +41,35 @@ def settings_of(seen: Seen) -> Mapping[str, Setting]:
 
 def change(seen: Seen, setting: Setting, value: str) -> tuple[Takes, Advice]:
     """The change that gives the server this value, with its undo, and when it counts."""
-    if setting.context in _SESSION_CONTEXTS and not _may_alter_system(seen):
-        return Takes.NEW_SESSIONS, for_database(seen, setting, value)
-    if seen.server.service is not Service.PLAIN:
+    is_plain, is_superuser = seen.server.service is Service.PLAIN, seen.server.is_superuser
+    if setting.context == "user" and not (is_plain and is_superuser):
+        advice = for_database(seen, setting, value)
+        return Takes.NEW_SESSIONS, advice if is_superuser else _with_risk(advice, "Needs the owner of the database.")
+    if not is_plain:
         return _takes(setting), _by_tool(seen.server.service, setting, value)
-    return _takes(setting), mending.set_system(setting, value)
+    advice = mending.set_system(setting, value)
+    return _takes(setting), advice if is_superuser else _with_risk(advice, "Needs a superuser.")
+
+
+def overridden(seen: Seen, setting: Setting) -> str:
+    """Who keeps a value of their own whatever the server's is: `role report, database shop`; "" when nobody does."""
+    owners = [
+        " in ".join(
+            part
+            for part in (
+                f"role {quote(row.role)}" if row.role is not None else "",
+                f"database {quote(row.database)}" if row.database is not None else "",
+            )
+            if part
+        )
+        for row in seen.rows_or_none(ROLE_SETTINGS) or ()
+        if row.name == setting.name and (row.role or row.database)
+    ]
+    return ", ".join(owners[:5]) + (" …" if len(owners) > 5 else "")
+
+
+def _with_risk(advice: Advice, words: str) -> Advice:
+    return replace(advice, risk=" ".join(part for part in (words, advice.risk) if part))
 
 
 def for_database(seen: Seen, setting: Setting, value: str) -> Advice:
@@ -104,10 +127,6 @@ def seconds_value(amount: float) -> str:
     if amount >= 60 and amount % 60 == 0:
         return f"{amount / 60:.0f}min"
     return f"{number(amount)}s" if amount >= 1 else f"{number(amount * 1000)}ms"
-
-
-def _may_alter_system(seen: Seen) -> bool:
-    return seen.server.is_superuser and seen.server.service is Service.PLAIN
 
 
 def _takes(setting: Setting) -> Takes:

@@ -104,6 +104,8 @@ class Look:
         setting = self.settings[name]
         if role is None:
             takes, advice = change.change(self.seen, setting, value)
+            owners = change.overridden(self.seen, setting)
+            risk = f"{risk}  It stays as it is for {owners}." if owners and takes is not Takes.NEW_SESSIONS else risk
         else:
             takes, advice = Takes.NEW_SESSIONS, change.for_role(self.seen, role, setting, value)
         if risk:

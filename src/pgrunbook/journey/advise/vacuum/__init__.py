@@ -70,7 +70,7 @@ def advise_vacuum(seen: Seen, given: Given) -> Counsel:
         taken_at=seen.at,
         duration_s=seen.snapshot.duration_s,
         period=period_words(seen),
-        inputs=(Input(name="a visit about every", value=duration(given.every_s), source="--every"),),
+        inputs=(Input(name="a visit about every", value=duration(given.every_s), source=_source(given)),),
         proposals=(
             *(p for p in found if p.area == BACK),
             *due,
@@ -81,6 +81,10 @@ def advise_vacuum(seen: Seen, given: Given) -> Counsel:
         blind=tuple(blind),
         notes=tuple(notes),
     )
+
+
+def _source(given: Given) -> str:
+    return "as is usual; --every HOURS asks for another" if given.every_s == Given().every_s else "--every"
 
 
 def _due(seen: Seen) -> list[Proposal]:

@@ -26,6 +26,7 @@ from pgrunbook.journey.steps.set_autovacuum import SetAutovacuum
 from pgrunbook.journey.steps.set_database_setting import SetDatabaseSetting
 from pgrunbook.journey.steps.set_role_setting import SetRoleSetting
 from pgrunbook.journey.steps.vacuum import Vacuum
+from pgrunbook.journey.steps.vacuum_full import VacuumFull
 
 HOSTILE = "we\"ird; %s drop\n'table' \\ 🐘"
 LONG = "ä" * 31 + "x"  # 63 bytes
@@ -194,6 +195,7 @@ CASES = (
     ),
     StepCase(kind="analyze", make=lambda _, n: Analyze(schema="public", table=n.table)),
     StepCase(kind="vacuum", make=lambda _, n: Vacuum(schema="public", table=n.table)),
+    StepCase(kind="vacuum_full", make=lambda _, n: VacuumFull(schema="public", table=n.table)),
     StepCase(
         kind="set_autovacuum",
         make=lambda _, n: SetAutovacuum(

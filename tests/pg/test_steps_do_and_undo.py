@@ -13,7 +13,7 @@ from pgrunbook.journey.steps import Step, kinds, load, spec_of
 from pgrunbook.journey.steps.runner import Ran, run_step, take_back
 from pgrunbook.pg.connect import connect
 
-EVENTS = {"analyze", "vacuum", "reindex"}  # these are never done beforehand
+EVENTS = {"analyze", "vacuum", "vacuum_full", "reindex"}  # these are never done beforehand
 
 
 def run(database: FreshDatabase, step: Step) -> Ran:

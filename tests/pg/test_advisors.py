@@ -254,6 +254,7 @@ def dead_rows(db: FreshDatabase) -> set[int]:
 
 MINE = "owner = auth.uid()"
 POLICIES = (
+    "create extension pg_stat_statements",
     "create table team (user_id uuid, org text)",
     "insert into team select md5((i % 5)::text)::uuid, 'org' || i % 3 from generate_series(1, 40) i",
     "create table note (id int primary key, owner uuid, org text, is_open boolean)",
@@ -307,6 +308,9 @@ def test_policies_said_more_cheaply_let_everybody_see_the_same(pg: FreshDatabase
     assert "Indexes that policies search by" in areas
     assert areas[-1] == "Policies that are one"
     assert "public.note.fine" not in {one.object for one in counsel.proposals}
+    mine = next(one for one in counsel.proposals if one.object == "public.note.mine")
+    assert mine.evidence["calls"] == 7 * 3
+    assert "execution time (21 calls)" in mine.reason
     (by_hand,) = [one for one in counsel.proposals if not one.advice]
     assert by_hand.object == "public.held.by_hand"
     assert "SECURITY DEFINER function" in by_hand.reason

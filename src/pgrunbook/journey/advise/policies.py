@@ -12,22 +12,33 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pgrunbook.journey.advise.given import Given
+from pgrunbook.journey.advise.span import period_words, unread_blind
 from pgrunbook.journey.diagnose.auth_calls import AuthFunctions, auth_functions, bare_calls
 from pgrunbook.journey.diagnose.engine import choose, judge, questions_of
 from pgrunbook.journey.diagnose.policies import ParsedPolicy, parsed_policies
 from pgrunbook.journey.diagnose.policy_merging import merge
 from pgrunbook.journey.diagnose.policy_rewrites import Trees, rewrite
+from pgrunbook.journey.diagnose.query_texts import (
+    COSTS,
+    COSTS_LIKE,
+    TEXTS,
+    TEXTS_LIKE,
+    query_texts,
+    statement_costs,
+)
 from pgrunbook.journey.diagnose.row_subqueries import is_planners_choice, row_subselects, tables_read
 from pgrunbook.journey.diagnose.seen import Seen
 from pgrunbook.journey.observe.policies import Policy
 from pgrunbook.journey.observe.policy_outlines import POLICY_OUTLINES
 from pgrunbook.journey.observe.roles import ROLES
+from pgrunbook.journey.observe.statements import STATEMENTS
 from pgrunbook.journey.steps import advise
 from pgrunbook.journey.steps.replace_policy import ReplacePolicy
+from pgrunbook.journey.workload.costs import Cost
 from pgrunbook.model import Finding, Kind, NotRead, Question, Value
 from pgrunbook.model.counsel import Counsel, Ground, Input, Kept, Proposal, Takes
 from pgrunbook.model.diagnosis import Diagnosis
-from pgrunbook.report.words import clean, counted, one_line
+from pgrunbook.report.words import clean, counted, duration, figure, one_line
 
 COST = "What policies cost"
 INDEXES = "Indexes that policies search by"
@@ -45,7 +56,20 @@ _CHECKS = (
     "multiple_permissive_policies",
     "policy_for_public",
 )
-QUESTIONS: tuple[Question[Any], ...] = questions_of(choose(only=_CHECKS))
+STATEMENTS_MAX = 300  # the dearest; what the others read together is little
+QUESTIONS: tuple[Question[Any], ...] = tuple(
+    dict.fromkeys((*questions_of(choose(only=_CHECKS)), *COSTS, *COSTS_LIKE, *TEXTS, *TEXTS_LIKE))
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What statements of roles under row security spent in which a table is read; `whole_ms` is that of all."""
+
+    exec_ms: float
+    calls: int
+    whole_ms: float
+    words: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +84,7 @@ class Weighed:
     reads: tuple[str, ...]
     left: tuple[str, ...]
     step: ReplacePolicy | None
+    load: Load | None = None
 
     @property
     def policy(self) -> Policy:
@@ -105,7 +130,7 @@ def advise_policies(seen: Seen, given: Given) -> Counsel:  # noqa: ARG001 - one 
         server=seen.server,
         taken_at=seen.at,
         duration_s=seen.snapshot.duration_s,
-        period="",
+        period=period_words(seen),
         inputs=(
             Input(
                 name="policies",
@@ -115,7 +140,7 @@ def advise_policies(seen: Seen, given: Given) -> Counsel:  # noqa: ARG001 - one 
         ),
         proposals=tuple(proposals),
         kept=tuple(_kept(each) for each in weighed if not each.is_dear and each.policy.qualified not in spoken_of),
-        blind=diagnosis.blind,
+        blind=(*diagnosis.blind, *unread_blind(seen, STATEMENTS, "what statements spend on each table is not known")),
     )
 
 
@@ -124,7 +149,35 @@ def _weighed(seen: Seen) -> tuple[Weighed, ...]:
         policies, functions = seen.derived(parsed_policies), seen.derived(auth_functions)
     except NotRead:
         return ()
-    return tuple(_weigh(seen, each, functions) for each in policies.parsed)
+    loads = _loads(seen)
+    return tuple(
+        replace(_weigh(seen, each, functions), load=loads.get(each.policy.table_oid)) for each in policies.parsed
+    )
+
+
+def _loads(seen: Seen) -> Mapping[int, Load]:
+    """Of each table the statements that read it, as roles that row security holds for; {} where nobody counts."""
+    try:
+        costs, texts = seen.derived(statement_costs), seen.derived(query_texts)
+        exempt = {role.name for role in seen.rows(ROLES) if role.bypasses_rls or role.is_superuser}
+        spent: dict[int, list[Cost]] = {}
+        for cost in costs.toplevel[:STATEMENTS_MAX]:
+            found = texts.accesses(cost) if set(cost.roles) - exempt else None
+            for oid in {access.table_oid for access in found.accesses} if found is not None else ():
+                spent.setdefault(oid, []).append(cost)
+    except NotRead:
+        return {}
+    period = duration(costs.period_s) if costs.period_s else ""
+    words = f"in the {period} watched" if costs.is_window else f"in {period}" if period else "since they were counted"
+    return {
+        oid: Load(
+            exec_ms=sum(cost.exec_ms for cost in mine),
+            calls=sum(cost.calls for cost in mine),
+            whole_ms=costs.exec_ms,
+            words=words,
+        )
+        for oid, mine in spent.items()
+    }
 
 
 def _weigh(seen: Seen, each: ParsedPolicy, functions: AuthFunctions) -> Weighed:
@@ -153,9 +206,14 @@ def _once_a_row(trees: Trees, functions: AuthFunctions) -> tuple[tuple[str, ...]
 
 
 def _rewrites(weighed: Sequence[Weighed]) -> Iterator[Proposal]:
-    for each in sorted(weighed, key=lambda w: (-(w.table_rows or 0), w.policy.qualified)):
+    for each in sorted(weighed, key=_urgency):
         if each.is_dear:
             yield _rewritten(each)
+
+
+def _urgency(each: Weighed) -> tuple[float, int, str]:
+    """What statements spend on its table comes first, then its size."""
+    return (-(each.load.exec_ms if each.load is not None else 0.0), -(each.table_rows or 0), each.policy.qualified)
 
 
 def _rewritten(each: Weighed) -> Proposal:
@@ -167,6 +225,12 @@ def _rewritten(each: Weighed) -> Proposal:
     if each.reads:
         costs.append(f"a sub-select reads {' and '.join(each.reads)}")
     reason = f"{of_rows} of {policy.table} that a statement looks at, {' and '.join(costs)}."
+    if each.load is not None and each.load.whole_ms > 0:
+        share = figure("_ratio", each.load.exec_ms / each.load.whole_ms)
+        reason += (
+            f"  Statements that read it took {duration(each.load.exec_ms / 1000)} {each.load.words}, {share} of all"
+            f" execution time ({counted(each.load.calls, 'call')})."
+        )
     if each.left:
         reason += (
             f"  {' and '.join(each.left)} {_depends(each)}: no rewrite is known that provably means the same.  {HELPER}"
@@ -211,6 +275,8 @@ def _evidence(each: Weighed) -> Mapping[str, Value]:
         "roles": each.policy.roles,
         "table": each.policy.table,
         "table_rows": each.table_rows,
+        "statements_ms": round(each.load.exec_ms, 1) if each.load is not None else None,
+        "calls": each.load.calls if each.load is not None else None,
     }
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from pgrunbook.model.server import Server
 
 Row = TypeVar("Row")
+# (connection, server, readings by name) → Reading or Unread; model knows no driver
+Probe: TypeAlias = Callable[[Any, Server, Mapping[str, Any]], Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +24,8 @@ class Question(Generic[Row]):
     `{extension_schema}`.
     `reads_definitions` marks SQL that opens relations (pg_get_indexdef and its kin): it takes `%(skip)s`,
     an array of relation OIDs to leave out because a lock on them is held or awaited.
+    `probe` marks a reading that is taken on request only, by more than one SQL statement: it gets the connection, the
+    server and the readings taken before it.
     `needs` is a predefined role without which the answer would be incomplete, `cure` the command that helps.
     """
 
@@ -35,6 +39,7 @@ class Question(Generic[Row]):
     counters: bool = False
     needs: str | None = None
     cure: str = ""
+    probe: Probe | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,6 +51,11 @@ class NamedCheck:
     headings: Mapping[str, str]
 
     @property
+    def is_on_request(self) -> bool:
+        """Whether it needs what is read on request only (`--plans`)."""
+        return any(question.probe is not None for question in self.check.needs)
+
+    @property
     def title(self) -> str:
         """The summary without its full stop."""
         return self.summary.rstrip(".")

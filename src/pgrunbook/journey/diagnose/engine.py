@@ -20,8 +20,11 @@ from pgrunbook.pg.parse import Parser
 from pgrunbook.report.words import sentences
 
 
-def choose(only: Sequence[str] = (), skip: Sequence[str] = ()) -> tuple[NamedCheck, ...]:
-    """The checks of these names or families, in a stable order.  Raises UsageError for a name that does not exist."""
+def choose(only: Sequence[str] = (), skip: Sequence[str] = (), *, plans: bool = False) -> tuple[NamedCheck, ...]:
+    """The checks of these names or families, in a stable order.  Raises UsageError for a name that does not exist.
+
+    Those that look at plans are chosen by name, by family, or with `plans`.
+    """
     known = all_checks()
     families = {named.family for named in known.values()}
     for name in (*only, *skip):
@@ -33,6 +36,7 @@ def choose(only: Sequence[str] = (), skip: Sequence[str] = ()) -> tuple[NamedChe
         if (not only or named.name in only or named.family in only)
         and named.name not in skip
         and named.family not in skip
+        and (plans or not named.is_on_request or named.name in only or named.family in only)
     )
 
 

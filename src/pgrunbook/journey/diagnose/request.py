@@ -25,7 +25,10 @@ from pgrunbook.pg.connect import Session
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is asked.  `limits` are thresholds by check name, `expectations` what the server cannot know itself."""
+    """What is asked.  `limits` are thresholds by check name, `expectations` what the server cannot know itself.
+
+    `plans`: statements are explained, too, and the checks that judge their plans are asked.
+    """
 
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
@@ -34,6 +37,7 @@ class Request:
     limits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     expectations: Mapping[str, Any] = field(default_factory=dict)
     mutes: tuple[Mute, ...] = ()
+    plans: bool = False
 
 
 def request_from(config: Config) -> Request:
@@ -74,7 +78,7 @@ def look(
     also: tuple[Question[Any], ...] = (),
 ) -> Snapshot:
     """Observe what the request needs, and what else is asked for."""
-    questions = (*_questions(choose(request.only, request.skip), request), *also)
+    questions = (*_questions(choose(request.only, request.skip, plans=request.plans), request), *also)
     if counters_twice and request.window_s > 0:
         return observe_window(dsn_or_conn, questions, window_s=request.window_s)
     return observe(dsn_or_conn, questions)
@@ -84,15 +88,18 @@ def answer_from(request: Request, snapshot: Snapshot, *, earlier: Snapshot | Non
     """Judge what was observed, here and now or elsewhere and earlier."""
     _refuse_unknown_schemas(request.schemas, snapshot)
     seen = snapshot if earlier is None else since(snapshot, earlier)
-    chosen = choose(request.only, request.skip)
+    chosen = choose(request.only, request.skip, plans=request.plans)
     diagnosis = judge(seen, chosen, limits=request.limits, expectations=request.expectations)
     within = within_schemas(diagnosis, request.schemas)
     return without_muted(within, request.mutes, today=datetime.now(UTC).date())
 
 
 def everything() -> tuple[Question[Any], ...]:
-    """Every question that any check needs, for a snapshot that can be diagnosed later with any choice of checks."""
-    return (*questions_of(all_checks().values()), SCHEMAS)
+    """Every question that any check needs, for a snapshot that can be diagnosed later with any choice of checks.
+
+    Plans are read on request only.
+    """
+    return (*(q for q in questions_of(all_checks().values()) if q.probe is None), SCHEMAS)
 
 
 def _questions(chosen: Iterable[NamedCheck], request: Request) -> tuple[Question[Any], ...]:

@@ -18,7 +18,7 @@ from psycopg import pq, sql
 
 from pgrunbook.errors import Refused, RunbookError, ServerError, Unreachable, Unsupported, UsageError
 from pgrunbook.journey.observe.plan_tree import plan_of, texts
-from pgrunbook.model import Server
+from pgrunbook.model import Server, literal
 from pgrunbook.model.query_plan import QueryPlan
 from pgrunbook.pg.connect import Session, first_line
 
@@ -168,6 +168,20 @@ class Explainer:
         """The plan of one statement, which is not run; with parameters the plan for any value of them."""
         explained = self._explained(text, parameters, "verbose, settings", settings or {})
         return plan_of(explained, is_generic=parameters > 0, role=self.identity.name)
+
+    def explained(self, text: str, *, parameters: int) -> Mapping[str, Any]:
+        """What the server answers, as it is; with parameters for any value of them."""
+        return self._explained(text, parameters, "verbose", {})
+
+    def explained_with(self, text: str, values: Sequence[str]) -> Mapping[str, Any]:
+        """The same for these values of its parameters."""
+        with self._transaction(PLAN_TIMEOUT_S, doing="planning for values"):
+            self._conn.execute("set local plan_cache_mode = force_custom_plan")
+            self._extended(f"prepare {_NAME} as {text}")
+            listed = ", ".join(literal(value) for value in values)
+            row = self._one(f"explain (verbose, format json) execute {_NAME} ({listed})")
+        found: Mapping[str, Any] = row[0][0]
+        return found
 
     def run(self, text: str, *, timeout_s: float = RUN_TIMEOUT_S) -> QueryPlan:
         """The plan with what happened: the statement is run.  It must be a read, see `changing_calls`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import sys
 from collections.abc import Mapping
@@ -46,6 +47,7 @@ class Wish:
     snapshot: Path | None
     show_all: bool
     output: Path | None
+    plans: bool = False
 
 
 def run(wish: Wish, invocation: Invocation) -> int:
@@ -64,7 +66,7 @@ def run(wish: Wish, invocation: Invocation) -> int:
         },
         file=invocation.config_file,
     )
-    request = request_from(settings)
+    request = dataclasses.replace(request_from(settings), plans=wish.plans)
     diagnosis = _diagnosis(wish, request, invocation)
     code = exit_code(diagnosis, settings.fail_on)
     _deliver(wish, invocation, diagnosis, code)

@@ -170,6 +170,13 @@ class Context:
         except NotRead:
             return ()
 
+    def known(self, question: Question[Row]) -> tuple[Row, ...] | None:
+        """The rows of a reading on which a proof stands; None where it could not be had, so that nothing is proven."""
+        try:
+            return self.snapshot.rows(question)
+        except NotRead:
+            return None
+
     @cached_property
     def _activity(self) -> dict[int, TableActivity]:
         return {row.oid: row for row in self.optional(TABLE_ACTIVITY)}
@@ -201,9 +208,10 @@ class Context:
         """Extended statistics objects."""
         return self.optional(EXTENDED_STATISTICS)
 
-    def triggers_of(self, oid: int) -> tuple[Trigger, ...]:
-        """Triggers that people made on a table."""
-        return tuple(t for t in self.optional(TRIGGERS) if t.table_oid == oid and not t.is_internal)
+    def triggers_of(self, oid: int) -> tuple[Trigger, ...] | None:
+        """Triggers that people made on a table; None where that is not known."""
+        rows = self.known(TRIGGERS)
+        return None if rows is None else tuple(t for t in rows if t.table_oid == oid and not t.is_internal)
 
     def setting_bytes(self, name: str, default: float) -> float:
         """A setting that is a size."""

@@ -224,14 +224,15 @@ def not_null(named: Named, context: Context) -> str | None:
 
     A NOT NULL that was never validated (from 18 on) promises nothing of the rows that were there before.
     """
-    if named.item.is_nullable or not named.column.not_null:
+    constraints = context.known(CONSTRAINTS)
+    if named.item.is_nullable or not named.column.not_null or constraints is None:
         return None
     doubtful = any(
         row.kind == "n"
         and row.table_oid == named.column.table_oid
         and not row.is_validated
         and named.column.name in row.columns
-        for row in context.optional(CONSTRAINTS)
+        for row in constraints
     )
     return None if doubtful else f"{named.qualified} is NOT NULL"
 
@@ -270,7 +271,8 @@ def unique_keys(item: Item, context: Context) -> list[UniqueKey]:
 
 def has_children(table: TableFacts, context: Context) -> bool:
     """Whether other tables inherit from it: its unique indexes say nothing of their rows."""
-    return any(row.parent_oid == table.table.oid for row in context.optional(INHERITANCE))
+    rows = context.known(INHERITANCE)
+    return rows is None or any(row.parent_oid == table.table.oid for row in rows)
 
 
 def foreign_keys(item: Item, context: Context) -> list[Constraint]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgrunbook.journey.advise.queries.context import Context, insight
-from pgrunbook.journey.advise.queries.cures import analyze_advice, extended_statistics_advice, target_advice
+from pgrunbook.journey.advise.queries.cures import analyze_advice, target_advice
 from pgrunbook.journey.advise.queries.insights.stale_statistics import staleness
+from pgrunbook.journey.diagnose.statistics_advice import expression_statistics_advice, statistics_advice
 from pgrunbook.journey.workload.facts import TableFacts
 from pgrunbook.model import Advice
 from pgrunbook.model.explanation import Insight
@@ -116,14 +117,14 @@ def _cause(context: Context, node: PlanNode, *, too_few: bool) -> tuple[str, tup
         names = ", ".join(columns)
         return (
             f"The conditions on {names} are multiplied as if they were independent, and they are not.",
-            (extended_statistics_advice(table, columns),),
+            (statistics_advice(table.table.relation, columns),),
         )
     expressions = _expressions(context, table)
     if expressions:
         shown = ", ".join(expressions)
         return (
             f"Nothing is known of the values of {shown}: a share of the rows is assumed.",
-            (extended_statistics_advice(table, expressions, is_expression=True),),
+            (expression_statistics_advice(table.table.relation, expressions),),
         )
     known = next((c for c in _columns_of(context, table) if c in table.statistics), None)
     if known is None:

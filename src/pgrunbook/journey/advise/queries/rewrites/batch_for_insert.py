@@ -33,7 +33,10 @@ def propose(context: Context, trial: Trial) -> Iterator[Proposal]:  # noqa: ARG0
         return
     if any(column.element_type_oid is not None or column.type_category == "A" for column in columns):
         return  # unnest would take the inner arrays apart
-    triggers = [t for t in context.triggers_of(table.oid) if t.enabled != "D"]
+    known_triggers = context.triggers_of(table.oid)
+    if known_triggers is None:
+        return
+    triggers = [t for t in known_triggers if t.enabled != "D"]
     keys = _conflict_keys(insert)
     if keys is None or not all(any(c.name == key and c.not_null for c in columns) for key in keys):
         return

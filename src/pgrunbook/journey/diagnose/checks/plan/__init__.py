@@ -1,0 +1,1 @@
+"""Plans that are chosen for wrong numbers; asked with `diagnose --plans`."""

@@ -21,7 +21,7 @@ from tests.fix.server import FreshDatabase
 from pgrunbook.errors import Refused
 from pgrunbook.journey.steps.cancel_query import CANCEL, CancelQuery
 from pgrunbook.journey.steps.end_session import END
-from pgrunbook.journey.steps.session_guard import IDENTITY, NEVER, WORDS, guarded, protections
+from pgrunbook.journey.steps.session_guard import IDENTITY, NEVER, WORDS, guarded, patterns, protections
 from pgrunbook.pg.connect import Session, connect
 
 RACES = int(os.environ.get("PGRUNBOOK_RACES", "300"))
@@ -237,7 +237,14 @@ def test_everybody_is_told_why(pg: FreshDatabase) -> None:
     with connect(pg.dsn, station="test") as conn:
         leave = protections(conn, **spared)
         own = conn.info.backend_pid
+        spared_too = {"spared_roles": ["billing"], "spared_applications": patterns(spared["spared_applications"])}
+        hit = {
+            why
+            for why, one in held.items()
+            if conn.execute(CANCEL.encode(), {**look(conn, one.info.backend_pid), **spared_too}).fetchone()
+        }
     assert {why: leave[one.info.backend_pid].never for why, one in held.items()} == {why: why for why in held}
+    assert hit == {None}
     assert leave[own].never == "self"
     assert {"no_client"} == {one.never for pid, one in leave.items() if pid not in _clients(pg, own)}
     assert all(one.may_signal for pid, one in leave.items() if one.never is None)

@@ -393,6 +393,9 @@ def test_a_real_pgbouncer_takes_the_file_and_serves_by_it(
     dsn = pooler.dsn(server18.name, "shop app")
     with psycopg.connect(dsn, autocommit=True, prepare_threshold=None) as conn:
         assert conn.execute("select current_user, count(*) from t").fetchone() == ("shop app", 0)
+    given = Given(address=f"host={pooler.socket_dir} port={pooler.port}")
+    behind = ask(Inquiry(topic="pool", given=given, window_s=0.5), pooler.dsn(server18.name))
+    assert " = host=SERVER port=5432 " in behind.fragments[0].text
 
 
 @OLDEST_AND_NEWEST

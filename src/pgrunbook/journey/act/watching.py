@@ -29,6 +29,11 @@ from (
   select v.pid, v.phase, v.heap_blks_scanned, v.heap_blks_total from pg_catalog.pg_stat_progress_vacuum as v
   union all
   select a.pid, a.phase, a.sample_blks_scanned, a.sample_blks_total from pg_catalog.pg_stat_progress_analyze as a
+  union all
+  select c.pid, c.command || ': ' || c.phase,
+         case when c.heap_blks_total > 0 then c.heap_blks_scanned else c.heap_tuples_written end,
+         case when c.heap_blks_total > 0 then c.heap_blks_total else c.heap_tuples_scanned end
+  from pg_catalog.pg_stat_progress_cluster as c
 ) as p (pid, phase, done, total)
 where p.pid = %(pid)s"""
 

@@ -70,7 +70,7 @@ class Gauge:
         figures: dict[str, Value] = {}
         for name, kinds in _SHOWN.items():
             was, now = before.get(name), after.get(name)
-            if planned.step.kind in kinds and isinstance(was, int) and isinstance(now, int):
+            if planned.step.kind in kinds and isinstance(was, int) and isinstance(now, int) and was + now:
                 parts.append(_WORDS[name](was, now))
                 stem, _, unit = name.rpartition("_")
                 figures |= {f"{stem}_before_{unit}": was, f"{stem}_after_{unit}": now}

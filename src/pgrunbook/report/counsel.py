@@ -149,7 +149,7 @@ def render_markdown(counsel: Counsel) -> str:
         ),
         _kept(counsel),
         _blind(counsel),
-        "\n".join(f"- {plain(note)}" for note in counsel.notes),
+        "\n".join(("## Notes\n", *(f"- {plain(note)}" for note in counsel.notes))) if counsel.notes else "",
         *(f"## {plain(one.name)}\n\n{block(one.text, 'ini')}" for one in counsel.fragments),
         (
             f"---\n{counts(counsel)}; pgrunbook {__version__}, {json.utc(counsel.taken_at)},"
@@ -188,7 +188,7 @@ def _kept(counsel: Counsel) -> str:
 
 def _blind(counsel: Counsel) -> str:
     lines = [
-        f"- {plain(short(group.reason))}" + (f" Cure: {code(short(group.cure, 400))}" if group.cure else "")
+        f"- {plain(short(group.reason))}." + (f" Cure: {code(short(group.cure, 400))}" if group.cure else "")
         for group in grouped(counsel.blind)
     ]
     return "\n".join(["## Cannot be told", "", *lines]) if lines else ""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import configparser
 import dataclasses
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from tests.fix import counsel_rows as rows
-from tests.fix.statement_rows import statement
+from tests.fix.statement_rows import AT, statement
 
 from pgrunbook.errors import UsageError
 from pgrunbook.journey.advise.asking import Inquiry, counsel_of
@@ -219,6 +220,14 @@ def test_a_line_end_in_a_name_leaves_its_pool_out_of_the_file() -> None:
     text = advised(seen).fragments[0].text
     assert "admin_users" not in text
     assert "; 1 with a line end in a name left out" in text
+
+
+@pytest.mark.parametrize("commits,shown", [(100, False), (10_000, True)])
+def test_our_own_transactions_are_not_taken_for_the_applications(commits: int, shown: bool) -> None:  # noqa: FBT001 - a parameter
+    before = rows.snapshot(at=AT - timedelta(seconds=10))
+    after = rows.database(commits=1_000_000 + commits, active_time_s=50_002.0)
+    counsel = advised(rows.snapshot(earlier=before, databases=(after,), session_tally=looked(busy=4)))
+    assert ("transaction" in {one.name for one in counsel.inputs}) == shown
 
 
 def test_instances_times_pool_size_is_held_against_the_server() -> None:

@@ -191,7 +191,7 @@ def _inputs(seen: Seen, given: Given, sized: Sizes, machine: tuple[Input, ...]) 
             value=f"{done.active:.2f} sessions",
             source=f"on average {done.span.words}, by the database's own clock",
         )
-        if done.mean_s is not None:
+        if done.mean_s is not None and done.per_s is not None:
             per_s = number(round(done.per_s, 1))
             source = f"holds a connection on average {done.span.words}, at {per_s} transactions/s"
             yield Input(name="transaction", value=duration(done.mean_s), source=source)

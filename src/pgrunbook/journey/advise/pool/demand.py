@@ -17,6 +17,7 @@ from pgrunbook.journey.observe.roles import ROLES, Role
 from pgrunbook.journey.observe.session_tally import SESSION_TALLY, SessionTally
 
 UNLIKELY = 2.33  # deviations above the mean: one moment in a hundred has more
+QUESTIONS_ABOUT = 30  # that we ask between two readings of the counters, each a transaction
 _WATCHERS = frozenset({"pg_monitor", "pg_read_all_stats"})
 _COUNTED = ("commits", "rollbacks", "active_time_s", "idle_in_transaction_time_s", "session_time_s", "sessions")
 
@@ -102,9 +103,10 @@ def _demand(database: str, role: str, tallies: Sequence[SessionTally], moments: 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transactions:
-    """What this database's sessions did: on average, over a span."""
+    """What this database's sessions did: on average, over a span.  `own` of its transactions were about ours."""
 
     span: Span
+    own: int = 0
 
     @property
     def busy(self) -> float:
@@ -117,14 +119,15 @@ class Transactions:
         return self.span.per_s("active_time_s")
 
     @property
-    def per_s(self) -> float:
-        """Transactions a second."""
-        return self.span.per_s("commits") + self.span.per_s("rollbacks")
+    def per_s(self) -> float | None:
+        """Transactions a second; None where most of them were our own."""
+        done = self.span["commits"] + self.span["rollbacks"] - self.own
+        return done / self.span.seconds if done > self.own and self.span.seconds > 0 else None
 
     @property
     def mean_s(self) -> float | None:
-        """How long a transaction holds its connection; None without transactions."""
-        return self.busy / self.per_s if self.per_s > 0 else None
+        """How long a transaction holds its connection; None where nobody knows."""
+        return self.busy / self.per_s if self.per_s else None
 
     @property
     def hold_ratio(self) -> float:
@@ -142,4 +145,7 @@ def transactions(seen: Seen) -> Transactions | None:
         return next((row.counters_age_s for row in rows if row.is_current), None)
 
     span = span_of(seen, DATABASES, figures, age_s)
-    return Transactions(span=span) if span is not None else None
+    if span is None:
+        return None
+    samples = len({tally.sampled_at for tally in seen.rows_or_none(SESSION_TALLY) or ()})
+    return Transactions(span=span, own=samples + QUESTIONS_ABOUT if span.is_window else 0)

@@ -180,7 +180,10 @@ def test_a_queue_of_five_hundred_is_judged_and_drawn_without_naming_every_pair()
 
 
 def test_sessions_of_other_databases_are_left_alone() -> None:
-    assert "in database other" in decide(situation(session(1, database="other")))[1].reason
+    seen = situation(session(1, database="other"))
+    assert "in database other" in decide(seen)[1].reason
+    wish = Wish(procedure=Procedure.OVERLOAD, limits=Limits(), all_databases=True)
+    assert [choice.action for choice in choose(seen, wish)] == [Action.CANCEL]
 
 
 def test_one_that_came_while_we_looked_is_left_alone() -> None:

@@ -16,7 +16,7 @@ import os
 import select
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -165,8 +165,8 @@ class Forgotten:
     reason: str = ""
 
 
-def resume_forgotten(given: str | None = None) -> tuple[Forgotten, ...]:
-    """Resume every pooler that a run which died has left paused.  `given` is a DSN with the password that one needs."""
+def resume_forgotten(given: Sequence[str] = ()) -> tuple[Forgotten, ...]:
+    """Resume every pooler that a run which died has left paused.  `given` are DSNs, one perhaps with the password."""
     folder = state_home() / FOLDER
     if not folder.is_dir():
         return ()
@@ -182,7 +182,7 @@ def resume_forgotten(given: str | None = None) -> tuple[Forgotten, ...]:
     return tuple(found)
 
 
-def _resume_one(place: Path, given: str | None) -> Forgotten:
+def _resume_one(place: Path, given: Sequence[str]) -> Forgotten:
     try:
         record = json.loads(place.read_text(encoding="utf-8"))
         dsn, since = str(record["dsn"]), str(record["at"])
@@ -191,7 +191,7 @@ def _resume_one(place: Path, given: str | None) -> Forgotten:
         return Forgotten(
             pooler=place.name, since="", resumed=True, reason="its record was cut short: nothing was paused"
         )
-    known = given if given is not None and without_password(given) == dsn else dsn
+    known = next((one for one in given if without_password(one) == dsn), dsn)
     try:
         Pooler(known).resume()
     except ServerError as exc:

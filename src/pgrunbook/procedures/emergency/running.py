@@ -46,14 +46,14 @@ Show = Callable[[EmergencyReport], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What is asked for.  `pooler` is the DSN of an admin console; `pause_s` how long it may take to come to rest."""
+    """What is asked for.  `poolers` are DSNs of admin consoles; `pause_s` is how long one may take to come to rest."""
 
     procedure: Procedure
     limits: Limits
     all_databases: bool = False
     prevent: bool = False
     vacuum: bool = False
-    pooler: str | None = None
+    poolers: tuple[str, ...] = ()
     pause_s: float | None = None
 
     @property
@@ -115,15 +115,23 @@ class _Plan:
 
 
 def _would_pool(order: Order) -> list[FurtherAct]:
-    if order.pooler is None:
-        return []
-    pooler = Pooler(order.pooler)
-    version = pooler.version()  # one that does not let us in is better known before than after
-    acts = [FurtherAct(title=f"RECONNECT on {pooler.words}", state="would", reason=version)]
-    if order.pause_s is not None:
-        words = f"its clients wait while sessions are ended, {duration(order.pause_s)} at most"
-        acts.insert(0, FurtherAct(title=f"PAUSE on {pooler.words}, then RESUME", state="would", reason=words))
+    acts = []
+    for dsn in order.poolers:
+        pooler = Pooler(dsn)
+        version = pooler.version()  # one that does not let us in is better known before than after
+        if order.pause_s is not None:
+            words = f"its clients wait while sessions are ended, {duration(order.pause_s)} at most"
+            acts.append(FurtherAct(title=_pause(pooler), state="would", reason=words))
+        acts.append(FurtherAct(title=_reconnect(pooler), state="would", reason=version))
     return acts
+
+
+def _pause(pooler: Pooler) -> str:
+    return f"PAUSE on {pooler.words}, then RESUME"
+
+
+def _reconnect(pooler: Pooler) -> str:
+    return f"RECONNECT on {pooler.words}"
 
 
 def _would_prevent(conn: Session, order: Order, situation: Situation, choices: tuple[Choice, ...]) -> list[FurtherAct]:
@@ -222,26 +230,31 @@ class _Acting:
         )
 
     def _settle_sessions(self, following: Following) -> Situation:
-        def work() -> Situation:
+        if self.order.pause_s is None or not following.has_work:
             return settle(self.rounds, following, self.order.limits)
-
-        if self.order.pooler is None or self.order.pause_s is None or not following.has_work:
-            return work()
-        pooler = Pooler(self.order.pooler)
-        title = f"PAUSE on {pooler.words}, then RESUME"
-        self.rounds.note("pooler", action="pause", pooler=pooler.words, text=f"about to {title}")
         with ExitStack() as stack:
-            try:
-                stack.enter_context(paused(pooler, self.order.pooler, deadline_s=self.order.pause_s))
-            except (Refused, ServerError) as exc:
-                state = "skipped" if isinstance(exc, Refused) else "failed"  # it goes on as before, and so do we
-                self.further.append(FurtherAct(title=title, state=state, reason=exc.message))
-                self.rounds.note("pooler", action="pause", pooler=pooler.words, text=f"not paused: {exc.message}")
-                return work()
-            situation = work()
-        self.further.append(FurtherAct(title=title, state="done"))
-        self.rounds.note("pooler", action="resume", pooler=pooler.words, text=f"resumed {pooler.words}")
+            held = [dsn for dsn in self.order.poolers if self._is_paused(stack, dsn, self.order.pause_s)]
+            situation = settle(self.rounds, following, self.order.limits)
+        for pooler in map(Pooler, held):
+            self.further.append(FurtherAct(title=_pause(pooler), state="done"))
+            self._tell_of_pooler(pooler, "resume", f"resumed {pooler.words}")
         return situation
+
+    def _is_paused(self, stack: ExitStack, dsn: str, deadline_s: float) -> bool:
+        """Pause one pooler for as long as the stack lasts.  One that does not come to rest goes on, and so do we."""
+        pooler = Pooler(dsn)
+        self._tell_of_pooler(pooler, "pause", f"about to {_pause(pooler)}")
+        try:
+            stack.enter_context(paused(pooler, dsn, deadline_s=deadline_s))
+        except (Refused, ServerError) as exc:
+            state = "skipped" if isinstance(exc, Refused) else "failed"
+            self.further.append(FurtherAct(title=_pause(pooler), state=state, reason=exc.message))
+            self._tell_of_pooler(pooler, "pause", f"not paused: {exc.message}")
+            return False
+        return True
+
+    def _tell_of_pooler(self, pooler: Pooler, action: str, text: str) -> None:
+        self.rounds.note("pooler", action=action, pooler=pooler.words, text=text)
 
     def _kept_pids(self) -> set[int]:
         return {
@@ -293,19 +306,17 @@ class _Acting:
         return [load(spec) for spec in specs[: self.order.limits.vacuum_tables]]
 
     def _reconnect(self) -> None:
-        if self.order.pooler is None:
-            return
-        pooler = Pooler(self.order.pooler)
-        title = f"RECONNECT on {pooler.words}"
-        self.rounds.note("pooler", action="reconnect", pooler=pooler.words, text=f"about to {title}")
-        try:
-            pooler.reconnect()
-        except ServerError as exc:
-            self.further.append(FurtherAct(title=title, state="failed", reason=exc.message))
-            self.rounds.note("pooler", action="reconnect", pooler=pooler.words, text=f"refused: {exc.message}")
-            return
-        self.further.append(FurtherAct(title=title, state="done", reason="each when its client lets go of it"))
-        self.rounds.note("pooler", action="reconnect", pooler=pooler.words, text="done")
+        for pooler in map(Pooler, self.order.poolers):
+            self._tell_of_pooler(pooler, "reconnect", f"about to {_reconnect(pooler)}")
+            try:
+                pooler.reconnect()
+            except ServerError as exc:
+                self.further.append(FurtherAct(title=_reconnect(pooler), state="failed", reason=exc.message))
+                self._tell_of_pooler(pooler, "reconnect", f"refused: {exc.message}")
+                continue
+            words = "each server connection when its client lets go of it"
+            self.further.append(FurtherAct(title=_reconnect(pooler), state="done", reason=words))
+            self._tell_of_pooler(pooler, "reconnect", f"done: {_reconnect(pooler)}")
 
     def _note(self, moment: str, seen: Picture) -> None:
         """Write down what was seen; never what anybody ran."""

@@ -39,7 +39,7 @@ class Call:
     all_databases: bool
     prevent: bool
     vacuum: bool
-    pooler: str | None
+    poolers: tuple[str, ...]
     pause: str | None
     form: str
 
@@ -51,7 +51,7 @@ def respond(invocation: Invocation, call: Call) -> int:
     if call.explain:
         write(page(procedure, limits))
         return Exit.FINE
-    if call.pause is not None and call.pooler is None:
+    if call.pause is not None and not call.poolers:
         raise UsageError("--pause needs --pooler: the DSN of PgBouncer's admin console")
     order = Order(
         procedure=procedure,
@@ -59,10 +59,10 @@ def respond(invocation: Invocation, call: Call) -> int:
         all_databases=call.all_databases,
         prevent=call.prevent,
         vacuum=call.vacuum,
-        pooler=call.pooler,
+        poolers=call.poolers,
         pause_s=seconds(call.pause, "--pause") if call.pause is not None else None,
     )
-    all_resumed = _resume(call.pooler)
+    all_resumed = _resume(call.poolers)
     dsn = resolve_dsn(call.dsn, call.dsn_flag)
     report = _acted(invocation, dsn, order) if call.yes else _looked(invocation, dsn, order)
     _deliver(invocation, report, call.form)
@@ -75,9 +75,9 @@ def _limits(invocation: Invocation, procedure: Procedure, given: Mapping[str, An
     return limits_for(procedure, settings.procedures.get(SECTION, {}), given, origin=origin)
 
 
-def _resume(pooler: str | None) -> bool:
+def _resume(poolers: tuple[str, ...]) -> bool:
     """Resume what a run that died has left paused; whether nothing is left so."""
-    found = resume_forgotten(pooler)
+    found = resume_forgotten(poolers)
     for one in found:
         if one.resumed:
             click.echo(f"resumed {one.pooler}: a run that died had paused it {one.since}".rstrip(), err=True)

@@ -88,7 +88,9 @@ def _procedure(name: str) -> click.Command:
     @click.option("--all-databases", is_flag=True, help="Sessions of the server's other databases, too.")
     @click.option("--prevent", is_flag=True, help="Give the roles of who was stopped time limits; can be undone.")
     @click.option("--vacuum/--no-vacuum", default=name == "overload", help="Vacuum afterwards, if the pressure is off.")
-    @click.option("--pooler", metavar="DSN", help="PgBouncer's admin console, for RECONNECT afterwards.")
+    @click.option(
+        "--pooler", "poolers", multiple=True, metavar="DSN", help="PgBouncer's admin console: RECONNECT afterwards."
+    )
     @click.option("--pause", metavar="TIME", help="PAUSE it meanwhile; so long may it take to come to rest.")
     @click.option("--format", "form", type=click.Choice(FORMATS), default="text", help="How to print the report.")
     @click.pass_context

@@ -11,6 +11,7 @@ from pgrunbook.model import Advice, Finding
 
 WAIT_S = 12.0  # counters travel by way of a collector before 15; a signalled session takes a moment to go
 LEFT_OUT: Mapping[str, str] = {
+    "archiver_suspicious": "archive_mode needs a restart",
     "archiver_failing": "only whoever runs the archive can mend it",
     "checksums": "a damaged page comes back from a backup, checksums come with a stopped server",
     "connection_churn": "counted since the statistics began; a pool in the application ends it",
@@ -18,10 +19,12 @@ LEFT_OUT: Mapping[str, str] = {
     "deadlocks": "counted since the statistics began; the application takes its locks in one order",
     "deep_offset": "counted; the application asks in another way",
     "dominant_query": "counted; what to change, EXPLAIN says",
+    "generic_plan_regression": "counted; new sessions plan for their values",
     "high_planning_time": "counted; the application prepares",
     "low_hit_ratio_query": "counted",
     "materialized_view_candidate": "counted; the application reads the view",
     "memory_settings": "shared_buffers needs a restart",
+    "misestimate": "counted; the next calls are planned with what was learnt",
     "missing_replica": "somebody looks at the standby",
     "outdated_minor_version": "installed by the system's packages",
     "overridden_setting": "the file is the administrator's",
@@ -33,10 +36,17 @@ LEFT_OUT: Mapping[str, str] = {
     "temp_spill": "counted",
     "transaction_pooler_misuse": "counted; the application uses transactions",
     "unbounded_result": "counted; the application sets a limit",
+    "wrong_index_for_limit": "counted; an index serves the next calls",
     "wasteful_read": "counted; an index serves the next calls",
     "non_sargable_predicate": "counted; rewritten in the application, or by an index on the expression",
 }
 
+NOT_BY_SQL: Mapping[str, str] = {
+    "nested_views": "which layer is needless, people know",
+    "policy_subquery_per_row": "a scalar sub-select has no one rewriting",
+    "policy_trusts_user_metadata": "a helper's own text is changed by hand",
+    "rls_without_policy": "which rows are whose, people know",
+}
 UNSEEN_AFTERWARDS: Mapping[str, str] = {
     "invalid_index": "the undo builds the index anew, and then it is valid",
     "unused_index": "a new index is not judged",
@@ -57,7 +67,7 @@ def try_out(finding: Finding, dsn: str, ask: Callable[[], Finding | None]) -> st
     if finding.check in LEFT_OUT:
         return ""
     if not finding.advice or not statements(finding.advice[0].sql):
-        return "  [NOTHING TO RUN]"
+        return "" if finding.check in NOT_BY_SQL else "  [NOTHING TO RUN]"
     done: list[Advice] = []
     try:
         for advice in finding.advice:

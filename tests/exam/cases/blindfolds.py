@@ -18,9 +18,12 @@ from pgrunbook.lab.template import SUPERUSER
 STATEMENTS = (
     "deep_offset",
     "dominant_query",
+    "generic_plan_regression",
     "high_planning_time",
     "low_hit_ratio_query",
     "materialized_view_candidate",
+    "misestimate",
+    "missing_extended_statistics",
     "missing_index",
     "non_sargable_predicate",
     "repeated_query",
@@ -29,6 +32,7 @@ STATEMENTS = (
     "temp_spill",
     "unbounded_result",
     "wasteful_read",
+    "wrong_index_for_limit",
 )
 # What looks at the sessions of others.
 SESSIONS = ("advisory_lock_leak", "blocked_sessions", "idle_in_transaction", "long_running_query", "xmin_horizon_held")

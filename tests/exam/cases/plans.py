@@ -165,8 +165,19 @@ CASES: list[Fault | Decoy] = [
         name="a rare state by the plan for any state",
         check="generic_plan_regression",
         object="?",
-        sql=JOBS,
-        stage=stage(prepared("select id, note from job where state = %s", "open"), ask="select id, note from job"),
+        sql=(
+            *JOBS,
+            "create table sheet (id int primary key, body text not null)",
+            "insert into sheet select i, repeat('z', 300) from generate_series(1, 60000) as i",
+            "alter table job add column sheet int",
+            "update job set sheet = 1 + hashint4(id) & 32767",
+            "vacuum full analyze job",
+            "vacuum analyze sheet",
+        ),
+        stage=stage(
+            prepared("select j.id, s.body from job as j join sheet as s on s.id = j.sheet where j.state = %s", "open"),
+            ask="select j.id, s.body",
+        ),
         blindfold="login",
     ),
     Fault(

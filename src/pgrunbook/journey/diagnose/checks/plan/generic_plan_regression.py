@@ -31,13 +31,15 @@ from pgrunbook.model.query_plan import PlanNode, QueryPlan
 class Limits:
     """When a generic plan costs too much.
 
-    `ratio`: how many times dearer than the plan for the values at hand.  A block costs at least one unit, so that
-    blocks that were counted can be held against a plan's cost.  `whole_ratio`: of tables that a plan for common values
-    reads whole, how many times their blocks are touched by a plan that goes row by row.  `rows_ratio`: how near the
-    rows of a call must be to what the value's plan expects.  `blocks`: 1.6 MB a call; less is cheap either way.
+    `ratio`: how many times dearer than the plan for the values at hand.  `read_ratio`: a block costs at least one unit,
+    so that so many times the cost of that plan in blocks shows that another one runs.  `whole_ratio`: of tables that a
+    plan for common values reads whole, how many times their blocks are touched by a plan that goes row by row.
+    `rows_ratio`: how near the rows of a call must be to what the value's plan expects.  `blocks`: 1.6 MB a call; less
+    is cheap either way.
     """
 
     ratio: float = 5.0
+    read_ratio: float = 2.0
     whole_ratio: float = 2.0
     rows_ratio: float = 5.0
     blocks: float = 200.0
@@ -62,7 +64,8 @@ def _for_rare(one: Planned, limits: Limits) -> tuple[str, float, float] | None:
     if rare is None or shape(rare) == shape(one.plan):
         return None
     custom, generic = rare.root.total_cost, max(one.plan.root.total_cost, one.row.blocks_per_call)
-    if one.row.blocks_per_call < limits.ratio * custom or not _asks_for(one, rare, limits):
+    runs = one.row.blocks_per_call >= limits.read_ratio * custom  # the plan for the value would not have read so much
+    if not runs or generic < limits.ratio * custom or not _asks_for(one, rare, limits):
         return None
     return "rare", generic, custom
 

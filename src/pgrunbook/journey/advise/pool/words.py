@@ -59,7 +59,7 @@ def _measured(demand: Demand) -> str:
         " on average"
         f" and {demand.busy_max} at most, {times}."
     )
-    if demand.waiting_max:
+    if demand.waiting_max >= max(2, demand.busy_max / 3):
         words += f"  Up to {demand.waiting_max} of them waited for a lock: a larger pool would only let more wait."
     return words
 

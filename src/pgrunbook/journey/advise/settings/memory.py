@@ -131,7 +131,11 @@ def _maintenance(look: Look) -> Iterator[Word]:
     per_row = DEAD_ROW_BYTES if look.major < COMPACT_SINCE else DEAD_ROW_BYTES / 20
     wanted_dead = dead * per_row
     largest = max((index.size_bytes for index in look.seen.rows_or_none(INDEXES) or ()), default=0)
-    needs = f"{counted(dead, 'dead row')} at most in one table are remembered in {size(wanted_dead)}"
+    needs = (
+        f"{counted(dead, 'dead row')} at most in one table are remembered in {size(wanted_dead)}"
+        if dead
+        else "no table has dead rows to be remembered"
+    )
     if memory is None:
         if wanted_dead <= now and not passes:
             yield look.keep(AREA, name, f"VACUUM needs one pass: {needs}")

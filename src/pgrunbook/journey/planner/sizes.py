@@ -137,13 +137,28 @@ def btree(
         leaves = min(plain, sum(_posting_bytes(equal, size) * many for equal, many in groups) / (capacity - item / 2))
     level_pages = max(1, math.ceil(leaves))
     pages, levels = 1 + level_pages, 0
-    pivot = tuple_bytes(keys) + LINE_POINTER_BYTES + (8 if shared and leaves < plain * 0.5 else 0)
-    fanout = max(2.0, (usable - PAGE_BYTES * (100 - BTREE_INNER_FILLFACTOR) / 100) / pivot)
+    fanout = _fanout(keys)
     while level_pages > 1:
         level_pages = math.ceil(level_pages / fanout)
         pages += level_pages
         levels += 1
     return Btree(pages=pages, levels=levels)
+
+
+def btree_levels(pages: int, columns: Sequence[IndexColumn]) -> int:
+    """How many levels stand above the leaves of a B-tree of so many pages."""
+    fanout = _fanout([column for column in columns if not column.is_included])
+    level_pages, levels = max(1, math.floor((pages - 1) / (1 + 1 / fanout))), 0
+    while level_pages > 1:
+        level_pages = math.ceil(level_pages / fanout)
+        levels += 1
+    return levels
+
+
+def _fanout(keys: Sequence[IndexColumn]) -> float:
+    """How many pages an inner page leads to."""
+    usable = PAGE_BYTES - PAGE_HEADER_BYTES - BTREE_SPECIAL_BYTES - PAGE_BYTES * (100 - BTREE_INNER_FILLFACTOR) / 100
+    return max(2.0, usable / (tuple_bytes(keys) + LINE_POINTER_BYTES))
 
 
 def _groups(rows: float, keys: Sequence[IndexColumn], distinct: float | None) -> list[tuple[float, float]]:
@@ -292,13 +307,13 @@ def size_bytes(
     elif method == "brin":
         pages = brin_pages(heap_pages, columns)
     elif method == "gin":
-        pages = gin(rows, gin_keys or [_usual_keys(rows, c) for c in columns], heap_pages=heap_pages).pages
+        pages = gin(rows, gin_keys or [usual_keys(rows, c) for c in columns], heap_pages=heap_pages).pages
     else:
         pages = gist_pages(rows, columns)
     return pages * PAGE_BYTES
 
 
-def _usual_keys(rows: float, column: IndexColumn) -> GinKeys:
+def usual_keys(rows: float, column: IndexColumn) -> GinKeys:
     """Where nothing is known of the keys: one of seven bytes for every eleven bytes of the column."""
     items = max(1.0, column.width_bytes / 11)
     return GinKeys(items_per_row=items, entries=max(1000.0, rows / 100), key_bytes=7)

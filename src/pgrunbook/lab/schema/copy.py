@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
@@ -73,9 +74,12 @@ class SchemaCopy:
         return dataclasses.replace(self, database=name)
 
 
-def copy_schema(conn: Session, cluster: Cluster, *, wanted: Collection[int] = ()) -> SchemaCopy:
+def copy_schema(
+    conn: Session, cluster: Cluster, *, wanted: Collection[int] = (), own_locale: bool = False
+) -> SchemaCopy:
     """Copy the schema of the database of `conn` into a new database of `cluster`.
 
+    With `own_locale` it sorts as the source does, where this machine knows how; it is left out otherwise.
     Raises Refused when a relation whose OID is `wanted` is locked or unreadable; others are then left out.
     """
     dump = dump_schema(conn, wanted=wanted)
@@ -83,7 +87,9 @@ def copy_schema(conn: Session, cluster: Cluster, *, wanted: Collection[int] = ()
     superuser = bool(conn.info.parameter_status("is_superuser") == "on")
     with connect(cluster.dsn(), station="lab") as admin:
         make_roles(admin, _ask(conn, "roles"), user=conn.info.user, is_superuser=superuser)
-        _create_database(admin, facts)
+        sorts_alike = own_locale and _create_database_alike(admin, facts)
+        if not sorts_alike:
+            _create_database(admin, facts)
     with connect(cluster.dsn(DATABASE), station="lab") as admin:
         offered = {row[0] for row in admin.execute("select name::text from pg_available_extensions").fetchall()}
         missing = sorted(set(facts["extensions"]) - offered)
@@ -94,6 +100,8 @@ def copy_schema(conn: Session, cluster: Cluster, *, wanted: Collection[int] = ()
         stand_ins += make_functions(admin, _ask(conn, "missing_functions", extensions=missing))
         failed += restore.run(first=False)
     left_out = [LeftOut(what=f"extension {name}", reason="not available on this machine") for name in missing]
+    if own_locale and not sorts_alike:
+        left_out.append(LeftOut(what=f"collation {facts['lc_collate']}", reason="not known on this machine: C.UTF-8"))
     return SchemaCopy(
         cluster=cluster,
         database=DATABASE,
@@ -101,6 +109,26 @@ def copy_schema(conn: Session, cluster: Cluster, *, wanted: Collection[int] = ()
         left_out=(*dump.left_out, *left_out, *failed),
         stand_ins=tuple(stand_ins),
     )
+
+
+def _create_database_alike(admin: Session, facts: Mapping[str, Any]) -> bool:
+    """With the source's own locale; False where this machine does not know it (or has no ICU)."""
+    provider = sql.SQL("locale_provider libc lc_collate {} lc_ctype {}")
+    if facts["provider"] == "b":
+        provider = sql.SQL("locale_provider builtin builtin_locale {} lc_collate 'C' lc_ctype 'C'")
+        locales = [facts["locale"]]
+    elif facts["provider"] == "c":
+        locales = [facts["lc_collate"], facts["lc_ctype"]]
+    else:
+        return False
+    statement = sql.SQL("create database {} template template0 encoding {} owner {} ").format(
+        sql.Identifier(DATABASE), sql.Literal(facts["encoding"]), sql.Identifier(facts["owner"])
+    )
+    try:
+        admin.execute(statement + provider.format(*map(sql.Literal, locales)))
+    except (psycopg.errors.WrongObjectType, psycopg.errors.InvalidParameterValue, psycopg.errors.FeatureNotSupported):
+        return False
+    return True
 
 
 def _create_database(admin: Session, facts: Mapping[str, Any]) -> None:

@@ -1,0 +1,73 @@
+"""Gives an index that was just made the size, the height and the row count that it would have with the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from pgrunbook.journey.planner import sizes
+from pgrunbook.journey.planner.twin import catalog
+from pgrunbook.journey.planner.twin.catalog import TwinColumn, TwinIndex
+from pgrunbook.journey.planner.twin.files import Files
+from pgrunbook.pg.connect import Session
+
+# Operator classes whose GiST indexes are built bottom up.
+SORTED_GIST: Final = frozenset({"point_ops"})
+_ROWS: Final = """/* pgrunbook: index_rows */
+select pg_catalog.pg_restore_relation_stats(
+  'schemaname', %(schema)s::text, 'relname', %(name)s::text, 'relpages', %(pages)s::int4,
+  'reltuples', %(rows)s::float4, 'relallvisible', 0)"""
+
+RowsWhere = Callable[[str, str], float]  # table, predicate: rows that fulfil it, as the planner sees it
+
+
+class Shaper:
+    """Knows the files and asks the planner how many rows a partial index would hold."""
+
+    def __init__(self, admin: Session, files: Files, rows_where: RowsWhere, tools: str) -> None:
+        self._admin = admin
+        self._files = files
+        self._rows_where = rows_where
+        self._evict = f"select {tools}.pg_buffercache_evict_relation(%(oid)s::oid::regclass)"
+
+    def shape(self, indexes: Sequence[TwinIndex]) -> dict[int, int]:
+        """Shape all that have a file; returns their pages."""
+        columns = catalog.columns(self._admin, [index.oid for index in indexes])
+        return {index.oid: self._shape(index, columns[index.oid]) for index in indexes if index.path}
+
+    def _shape(self, index: TwinIndex, columns: Sequence[TwinColumn]) -> int:
+        rows = max(index.table_rows, 0.0)
+        if index.predicate:
+            rows = min(rows, self._rows_where(index.table, index.predicate))
+        if index.method != "btree":  # a B-tree is written past the cache; the others would write back what we change
+            self._admin.execute(self._evict.encode(), {"oid": index.oid})
+        pages = self._sized(index, columns, rows)
+        self._admin.execute(_ROWS, {"schema": index.schema, "name": index.name, "pages": pages, "rows": rows})
+        return pages
+
+    def _sized(self, index: TwinIndex, columns: Sequence[TwinColumn], rows: float) -> int:
+        sized = [column.sized for column in columns]
+        if index.method == "btree":
+            deduplicates = index.option("deduplicate_items") not in {"off", "false", "0", "no"}
+            shape = sizes.btree(
+                rows, sized, fillfactor=index.fillfactor, is_unique=index.is_unique, deduplicates=deduplicates
+            )
+            self._files.shape_btree(index.path, shape)
+            return shape.pages
+        if index.method == "gin":
+            gin = sizes.gin(rows, [sizes.usual_keys(rows, column) for column in sized], heap_pages=index.table_pages)
+            self._files.shape_gin(index.path, gin)
+            return gin.pages
+        if index.method == "brin":
+            ranges = int(index.option("pages_per_range") or sizes.BRIN_RANGE_PAGES)
+            pages = sizes.brin_pages(index.table_pages, sized, range_pages=ranges)
+            revmap = sizes.brin_revmap_pages(index.table_pages, range_pages=ranges)
+            self._files.shape_brin(index.path, pages, revmap)
+            return pages
+        if index.method == "hash":
+            pages = sizes.hash_pages(rows, sized)
+        else:
+            is_sorted = all(column.operator_class in SORTED_GIST for column in columns)
+            pages = sizes.gist_pages(rows, sized, is_sorted=is_sorted)
+        self._files.set_pages(index.path, pages)
+        return pages

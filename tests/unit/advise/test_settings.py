@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -14,8 +15,8 @@ from tests.fix.table_rows import index, relation
 
 from pgrunbook.journey.advise.asking import Inquiry, counsel_of
 from pgrunbook.journey.advise.given import Given, HostFacts, Storage, Workload
-from pgrunbook.journey.advise.settings import bitmaps as bitmaps_of
 from pgrunbook.journey.observe.parallel_work import JitWork, ParallelWork
+from pgrunbook.journey.observe.plans import StatementPlan
 from pgrunbook.journey.observe.session_tally import SessionTally
 from pgrunbook.journey.observe.settings import RoleSetting
 from pgrunbook.journey.observe.vacuum_progress import VacuumProgress
@@ -379,32 +380,57 @@ def test_connections_that_nobody_comes_near_are_fewer_and_a_full_house_wants_a_p
     assert "a pooler helps" in kept(advised(full))["max_connections"]
 
 
-def bitmaps(*scans: bitmaps_of.BitmapScan, failed: int = 0) -> Snapshot:
-    return rows.snapshot(bitmap_scans=scans, planned_statements=(bitmaps_of.Planned(planned=5, failed=failed),))
-
-
-def scan(role: str, pages: int) -> bitmaps_of.BitmapScan:
-    return bitmaps_of.BitmapScan(
-        queryid=1, role=role, query="select 1", calls=10, mean_ms=50.0, relation="public.orders", pages=pages
+def planned(role: str, pages: int, *, trouble: str = "") -> StatementPlan:
+    """A bitmap that names so many pages of a table of 40 GB, or a statement that could not be planned."""
+    rows_named = 2.0 * TABLE_PAGES * pages / (2.0 * TABLE_PAGES - pages)
+    index_scan = {"Node Type": "Bitmap Index Scan", "Plan Rows": rows_named, "Index Name": "i", **COSTS_OF_NODE}
+    scan = {
+        "Node Type": "Bitmap Heap Scan",
+        "Plan Rows": rows_named,
+        "Schema": "public",
+        "Relation Name": "orders",
+        "Alias": "orders",
+        "Plans": [{**index_scan, "Parent Relationship": "Outer"}],
+        **COSTS_OF_NODE,
+    }
+    return StatementPlan(
+        queryid=1,
+        role=role,
+        query="select 1",
+        parameters=1,
+        calls=10,
+        mean_ms=50.0,
+        rows_per_call=1.0,
+        blocks_per_call=1.0,
+        planned_as=role,
+        is_prepared=False,
+        plan="" if trouble else json.dumps({"Plan": scan}),
+        trouble=trouble,
     )
+
+
+TABLE_PAGES = 5_242_880
+COSTS_OF_NODE = {"Startup Cost": 0.0, "Total Cost": 1.0, "Plan Width": 8}
+
+
+def with_plans(*plans: StatementPlan, statements: tuple[Any, ...] = ()) -> Snapshot:
+    return rows.snapshot(*statements, plans=plans, relations=large())
 
 
 def test_bitmaps_beyond_work_mem_are_given_to_their_role_once() -> None:
     """4 MB hold 65,536 pages of 64 bytes each."""
-    assert "work_mem" not in proposals(bitmaps(scan("app", 65_536)))
-    found = proposals(bitmaps(scan("app", 200_000), scan("app", 70_000)))["work_mem"]
+    assert "work_mem" not in proposals(with_plans(planned("app", 65_530)))
+    found = proposals(with_plans(planned("app", 200_000), planned("app", 70_000)))["work_mem"]
     assert (found.object, found.proposed) == ("app", "16MB")
-    spill = rows.snapshot(
-        spilling(1, "app", mb_a_call=20),
-        bitmap_scans=(scan("app", 200_000),),
-        planned_statements=(bitmaps_of.Planned(planned=5, failed=0),),
-    )
-    assert [one.proposed for one in advised(spill).proposals if "work_mem" in one.title] == ["64MB"]
+    assert found.evidence["pages"] == 200_000
+    both = with_plans(planned("app", 200_000), statements=(spilling(1, "app", mb_a_call=20),))
+    assert [one.proposed for one in advised(both).proposals if "work_mem" in one.title] == ["64MB"]
 
 
 def test_statements_that_could_not_be_planned_are_counted() -> None:
-    assert "2 statements of 7 could not be planned" in advised(bitmaps(failed=2)).blind[-1].reason
-    assert not advised(bitmaps()).notes
+    broken = with_plans(planned("app", 10, trouble="no such table"), planned("app", 10))
+    assert "1 statement of 2 could not be planned" in advised(broken).blind[-1].reason
+    assert not advised(broken).notes
     assert "--plans" in advised(rows.snapshot()).notes[0]
 
 

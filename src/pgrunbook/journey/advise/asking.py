@@ -15,13 +15,14 @@ from pgrunbook.journey.advise.policies import advise_policies
 from pgrunbook.journey.advise.pool import QUESTIONS as POOL_QUESTIONS
 from pgrunbook.journey.advise.pool import advise_pool
 from pgrunbook.journey.advise.settings import QUESTIONS as SETTING_QUESTIONS
-from pgrunbook.journey.advise.settings import advise_settings, bitmaps
+from pgrunbook.journey.advise.settings import advise_settings
 from pgrunbook.journey.advise.vacuum import QUESTIONS as VACUUM_QUESTIONS
 from pgrunbook.journey.advise.vacuum import advise_vacuum
 from pgrunbook.journey.diagnose.seen import Seen
 from pgrunbook.journey.observe.exporter import Endpoint, ExporterWatch
 from pgrunbook.journey.observe.host import HostWatch
 from pgrunbook.journey.observe.observer import Observer, observe
+from pgrunbook.journey.observe.plans import PLANS
 from pgrunbook.journey.observe.session_tally import SESSION_TALLY, SessionTally
 from pgrunbook.journey.observe.windowed import observe_window, since
 from pgrunbook.model import NotRead, Question, Reading, Snapshot, Unread
@@ -80,10 +81,6 @@ def ask(inquiry: Inquiry, dsn: str, *, exporter: Endpoint | None = None) -> Coun
     with connect(dsn, station="advise") as conn:
         watch = ExporterWatch(exporter) if exporter is not None else HostWatch.beside(conn)
         snapshot = look(conn, inquiry)
-        if inquiry.plans:
-            snapshot = dataclasses.replace(
-                snapshot, readings={**snapshot.readings, **bitmaps.with_plans(snapshot, conn)}
-            )
         host = watch.look() if watch is not None else None
     given = inquiry.given
     if host is not None:
@@ -95,7 +92,7 @@ def ask(inquiry: Inquiry, dsn: str, *, exporter: Endpoint | None = None) -> Coun
 
 def look(conn: Session, inquiry: Inquiry) -> Snapshot:
     """Ask the topic's questions; twice, with the sessions counted in between, when there is a window."""
-    questions = TOPICS[inquiry.topic].questions
+    questions = (*TOPICS[inquiry.topic].questions, *((PLANS,) if inquiry.plans else ()))
     seconds = inquiry.seconds
     if seconds <= 0:
         snapshot = observe(conn, questions)

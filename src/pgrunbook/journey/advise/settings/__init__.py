@@ -23,6 +23,7 @@ from pgrunbook.journey.observe.databases import DATABASES
 from pgrunbook.journey.observe.indexes import INDEXES
 from pgrunbook.journey.observe.machine import MACHINE
 from pgrunbook.journey.observe.parallel_work import JIT_WORK, PARALLEL_WORK
+from pgrunbook.journey.observe.plans import PLANS
 from pgrunbook.journey.observe.processors import PROCESSORS
 from pgrunbook.journey.observe.recovery import RECOVERY
 from pgrunbook.journey.observe.session_tally import SESSION_TALLY
@@ -90,5 +91,5 @@ def advise_settings(seen: Seen, given: Given) -> Counsel:
             *unread_blind(seen, STATEMENTS, _WITHOUT),
             *(word for word in words if isinstance(word, Blind)),
         ),
-        notes=() if seen.rows_or_none(bitmaps.BITMAP_SCANS) is not None else (bitmaps.NOTE,),
+        notes=() if seen.rows_or_none(PLANS) is not None else (bitmaps.NOTE,),
     )

@@ -9,30 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from pgrunbook.errors import RunbookError, Unreachable
 from pgrunbook.journey.advise.change import bytes_value
-from pgrunbook.journey.advise.queries.statement import query_from_counters
 from pgrunbook.journey.advise.settings.look import Look, Word
 from pgrunbook.journey.advise.settings.work_mem import ROLE_MAX_BYTES, SYSTEM_MAX_BYTES, ceiling_bytes, enough
-from pgrunbook.journey.observe.explaining import Explainer, identify
+from pgrunbook.journey.diagnose.seen import Seen
+from pgrunbook.journey.observe.plan_tree import plan_of
+from pgrunbook.journey.observe.plans import PLANS, plan_in
 from pgrunbook.journey.observe.relations import RELATIONS
-from pgrunbook.journey.workload.costs import Cost, costs_of
-from pgrunbook.model import Blind, NotRead, Question, Reading, Snapshot, Unread
+from pgrunbook.model import Blind
 from pgrunbook.model.counsel import Ground, Proposal
-from pgrunbook.pg.connect import Session
-from pgrunbook.pg.parse import Parser
 from pgrunbook.report.words import counted, duration, one_line, size
 
 AREA = "Memory"
 NAME = "work_mem"
-STATEMENTS_MAX = 20
 ENTRY_BYTES = 64  # of a page in the bitmap's hash table: the entry itself and two pointers
 NOTE = (
-    "Bitmaps that became lossy for want of work_mem leave no trace in any counter; --plans reckons them from"
-    " the plans of"
-    " the dearest statements, and EXPLAIN (ANALYZE) of a statement shows them as lossy heap blocks."
+    "Bitmaps that became lossy for want of work_mem leave no trace in any counter; --plans reckons them from the plans"
+    " of the dearest statements, and EXPLAIN (ANALYZE) of a statement shows them as lossy heap blocks."
 )
 
 
@@ -54,68 +48,28 @@ class BitmapScan:
         return self.pages * ENTRY_BYTES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
-    """One row: how many statements were planned, and how many could not be."""
-
-    planned: int
-    failed: int
-
-
-# Made by asking for plans, not by a SQL file of their own.
-BITMAP_SCANS = Question(name="bitmap_scans", row=BitmapScan, folder=Path(__file__).parent)
-PLANNED = Question(name="planned_statements", row=Planned, folder=Path(__file__).parent)
-
-
-def with_plans(snapshot: Snapshot, conn: Session) -> dict[str, Reading[object] | Unread]:
-    """Plan the dearest reading statements; the readings that `judge` wants, or why there are none."""
-    try:
-        costs = costs_of(snapshot)
-        tables = {relation.qualified: relation.pages for relation in snapshot.rows(RELATIONS)}
-    except NotRead as exc:
-        return {question.name: exc.unread for question in (BITMAP_SCANS, PLANNED)}
-    found: list[BitmapScan] = []
-    planned = failed = 0
-    with Parser() as parser:
-        for cost in costs.toplevel[:STATEMENTS_MAX]:
-            try:
-                found += _scans(cost, snapshot, conn, parser, tables)
-                planned += 1
-            except Unreachable:
-                raise
-            except RunbookError:  # a statement that cannot be planned is counted, and the others still are
-                failed += 1
-    at = snapshot.taken_at
-    return {
-        BITMAP_SCANS.name: Reading(rows=tuple(found), taken_at=at),
-        PLANNED.name: Reading(rows=(Planned(planned=planned, failed=failed),), taken_at=at),
-    }
-
-
-def _scans(
-    cost: Cost, snapshot: Snapshot, conn: Session, parser: Parser, tables: dict[str, int]
-) -> Iterator[BitmapScan]:
-    query = query_from_counters(cost.queryid, snapshot, parser)
-    identity = identify(
-        conn,
-        snapshot.server,
-        wanted=None,
-        statement_role=query.asked.role,
-        as_superuser=False,
-        is_read=query.is_read,
-    )
-    plan = Explainer(conn, snapshot.server, identity).plan(query.text, parameters=query.asked.parameters)
-    for node in plan.nodes:
-        if node.kind == "Bitmap Heap Scan" and node.relation in tables:
-            yield BitmapScan(
-                queryid=cost.queryid,
-                role=query.asked.role or "",
-                query=cost.query,
-                calls=cost.calls,
-                mean_ms=round(cost.mean_ms, 3),
+def scans_of(seen: Seen) -> tuple[BitmapScan, ...]:
+    """Every bitmap scan of the plans that were taken.  Raises NotRead where none were."""
+    pages = {relation.qualified: relation.pages for relation in seen.rows(RELATIONS)}
+    found = []
+    for row in seen.rows(PLANS):
+        if not row.plan:
+            continue
+        plan = plan_of(plan_in(row.plan), is_generic=row.parameters > 0, role=row.planned_as)
+        found += [
+            BitmapScan(
+                queryid=row.queryid,
+                role=row.role or "",
+                query=row.query,
+                calls=row.calls,
+                mean_ms=round(row.mean_ms, 3),
                 relation=node.relation,
-                pages=pages_named(node.children[0].rows if node.children else node.rows, tables[node.relation]),
+                pages=pages_named(node.children[0].rows if node.children else node.rows, pages[node.relation]),
             )
+            for node in plan.nodes
+            if node.kind == "Bitmap Heap Scan" and node.relation in pages
+        ]
+    return tuple(found)
 
 
 def pages_named(rows: float, pages: int) -> int:
@@ -131,20 +85,20 @@ def pages_named(rows: float, pages: int) -> int:
 
 def judge(look: Look, proposed: tuple[Proposal, ...]) -> Iterator[Word]:
     """One proposal a role whose bitmaps do not fit, unless it is given as much for its sorts already."""
-    scans = look.seen.rows_or_none(BITMAP_SCANS)
-    if scans is None:
+    plans = look.seen.rows_or_none(PLANS)
+    if plans is None:
         return
-    (done,) = look.seen.rows(PLANNED)
-    if done.failed:
+    scans = scans_of(look.seen)
+    failed = sum(bool(row.trouble) for row in plans)
+    if failed:
         yield Blind(
-            reason=f"{counted(done.failed, 'statement')} of {done.failed + done.planned} could not be planned, so their"
-            " bitmaps are not known",
+            reason=f"{counted(failed, 'statement')} of {len(plans)} could not be planned: their bitmaps are not known",
             cure="pgrunbook explain QUERYID says why.",
         )
     now = look.number(NAME)
     lossy = [scan for scan in scans if scan.wanted_bytes > now]
     if not lossy:
-        words = f"the bitmaps of {counted(done.planned, 'statement')} that were planned fit into it"
+        words = f"the bitmaps of {counted(len(plans) - failed, 'statement')} that were planned fit into it"
         yield look.keep(AREA, NAME, f"{words}, {counted(len(scans), 'bitmap scan')}")
         return
     given = {one.object: one.proposed for one in proposed if NAME in one.title}

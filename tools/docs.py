@@ -26,6 +26,9 @@ def check_page(named: NamedCheck) -> str:
         lines += [f"| `{field.name}` | {getattr(named.check.limits, field.name)!r} |" for field in fields]
     lines += ["", "## Readings", ""]
     for question, use in [(q, "needs") for q in named.check.needs] + [(q, "uses if it can") for q in named.check.likes]:
+        if question.probe is not None:
+            lines.append(f"- {use} `{question.name}` (on request only, by several statements)")
+            continue
         majors = ", ".join(f"{since}" for since, _ in reversed(sqlfile.load(question.folder, question.name).texts))
         right = f"; needs `{question.needs}`" if question.needs else ""
         extension = f"; needs extension `{question.extension}`" if question.extension else ""

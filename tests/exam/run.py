@@ -110,11 +110,11 @@ def take(case: Case, servers: Servers, major: int, score: Score) -> str:
             wanted = place.object if case.object == "?" else case.object
             seen = diagnose(dsn, case)
             row = _fault(case, wanted, seen, score)
-            if score.mends and case.altered is None:
-                row += _mend(case, wanted, seen, dsn, score)
             if case.blindfold is not None:
                 role = database.role("blindfolded", options=case.blindfold)
                 row += _blindfold(case, diagnose(database.dsn_as(role), case), score)
+            if score.mends and case.altered is None:
+                row += _mend(case, wanted, seen, dsn, score)
             return row
 
 

@@ -51,6 +51,12 @@ def aborted(db: FreshDatabase) -> Iterator[str]:
     yield str(conn.info.backend_pid)
 
 
+def _let_go(conn: psycopg.Connection[object]) -> None:
+    """Release what it holds, unless somebody ended it."""
+    with contextlib.suppress(psycopg.OperationalError):
+        conn.rollback()
+
+
 @contextlib.contextmanager
 def row_lock_queue(db: FreshDatabase) -> Iterator[str]:
     root = db.connect(autocommit=False)
@@ -59,7 +65,7 @@ def row_lock_queue(db: FreshDatabase) -> Iterator[str]:
         waits_for_a_lock(db, waiter)
         idle_for(db, waiter.info.backend_pid, 1.2)
         yield str(root.info.backend_pid)
-        root.rollback()
+        _let_go(root)
 
 
 @contextlib.contextmanager
@@ -72,7 +78,7 @@ def ddl_queue(db: FreshDatabase) -> Iterator[str]:
             waits_for_a_lock(db, reader)
             idle_for(db, reader.info.backend_pid, 1.2)
             yield str(root.info.backend_pid)
-            root.rollback()
+            _let_go(root)
 
 
 @contextlib.contextmanager

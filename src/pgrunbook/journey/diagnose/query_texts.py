@@ -104,6 +104,11 @@ def in_application(title: str, *lines: str, risk: str = "") -> Advice:
     return Advice(title=title, sql="\n".join(f"-- {line}" for line in lines), undo_sql=NOTHING_TO_UNDO, risk=risk)
 
 
+def table_facts(seen: Seen) -> Facts:
+    """What is known of the tables, gathered once for all checks."""
+    return Facts(seen.snapshot, seen.parser)
+
+
 class QueryTexts:
     """Parse trees and accesses of statements, made when a check first asks; `unparsed` are queryids without a tree.
 
@@ -120,7 +125,7 @@ class QueryTexts:
     @cached_property
     def facts(self) -> Facts:
         """What is known of the tables."""
-        return Facts(self._seen.snapshot, self._seen.parser)
+        return self._seen.derived(table_facts)
 
     @cached_property
     def _rules(self) -> Rules:

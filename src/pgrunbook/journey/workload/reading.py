@@ -49,12 +49,14 @@ def reckon(
     thresholds: Thresholds,
     max_width: int = 3,
     statements: Sequence[TextStatement] | None = None,
+    facts: Facts | None = None,
 ) -> Reckoned:
     """Choose indexes for the statements that the server has counted, or for those given.
 
+    `facts` are those of the snapshot, where somebody has gathered them already.
     Raises NotRead when one of NEEDS is missing (STATEMENTS is not needed for given ones).
     """
-    facts = Facts(snapshot, parser)
+    facts = facts if facts is not None else Facts(snapshot, parser)
     if statements is None:
         hidden = Hidden.of(_hidden(snapshot), facts.search_configuration)
         workload = workload_of(

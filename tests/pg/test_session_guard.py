@@ -16,7 +16,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.fix.server import FreshDatabase
+from tests.fix.server import FreshDatabase, Servers, installed, unavailable
 
 from pgrunbook.errors import Refused
 from pgrunbook.journey.steps.cancel_query import CANCEL, CancelQuery
@@ -117,29 +117,41 @@ def race(conn: Session, victim: Victim, statement: str, races: int) -> int:
     return wrong
 
 
+@pytest.fixture(params=[14, 18])
+def database(request: pytest.FixtureRequest, servers: Servers) -> Iterator[FreshDatabase]:
+    """The oldest and the newest major: how a picture of the sessions is kept and thrown away has changed between."""
+    if request.param not in installed():
+        unavailable(f"PostgreSQL {request.param} is not installed")
+    with servers.fresh_database(request.param) as fresh:
+        yield fresh
+
+
 @pytest.fixture
-def victim(server18: FreshDatabase) -> Iterator[Victim]:
-    server18.role("app")
-    made = Victim(server18)
+def victim(database: FreshDatabase) -> Iterator[Victim]:
+    database.role("app")
+    made = Victim(database)
     yield made
     made.conn.close()
 
 
 @pytest.mark.timeout(3600)
-def test_in_races_nobody_is_hit_who_was_not_meant(server18: FreshDatabase, victim: Victim) -> None:
-    with connect(server18.dsn, station="test") as conn:
+def test_in_races_nobody_is_hit_who_was_not_meant(database: FreshDatabase, victim: Victim) -> None:
+    with connect(database.dsn, station="test") as conn:
         wrong = race(conn, victim, CANCEL, RACES)
-        print(f"{RACES} races, {victim.reused} with a pid that was used again: {wrong} wrong victims")
+        print(
+            f"PostgreSQL {database.major}: {RACES} races, {victim.reused} with a pid that was used again:"
+            f" {wrong} wrong victims"
+        )
         assert wrong == 0
         victim.begin()
         assert conn.execute(CANCEL.encode(), look(conn, victim.pid)).fetchone() == (victim.pid, True)
 
 
 @pytest.mark.parametrize("mark", IDENTITY)
-def test_without_any_one_of_its_marks_the_races_are_lost(server18: FreshDatabase, victim: Victim, mark: str) -> None:
+def test_without_any_one_of_its_marks_the_races_are_lost(database: FreshDatabase, victim: Victim, mark: str) -> None:
     weakened = guarded("pg_catalog.pg_cancel_backend(v.pid)", "test", [name for name in IDENTITY if name != mark])
     assert weakened != CANCEL
-    with connect(server18.dsn, station="test") as conn:
+    with connect(database.dsn, station="test") as conn:
         assert race(conn, victim, weakened, 2 * len(IDENTITY)) > 0
 
 
@@ -153,10 +165,10 @@ def test_cancel_and_end_are_guarded_alike() -> None:
 
 @pytest.mark.skipif(not LONG, reason="measured by make exam-races")
 @pytest.mark.timeout(3600)
-def test_the_window_that_remains_is_measured(server18: FreshDatabase) -> None:
+def test_the_window_that_remains_is_measured(database: FreshDatabase) -> None:
     """A victim that changes its statement every millisecond, and a guard that aims at what it just saw."""
-    server18.role("app")
-    runner = server18.connect_as("app")
+    database.role("app")
+    runner = database.connect_as("app")
     over = threading.Event()
     cancelled: list[int] = []
 
@@ -172,7 +184,7 @@ def test_the_window_that_remains_is_measured(server18: FreshDatabase) -> None:
     thread = threading.Thread(target=run)
     thread.start()
     sent, late = 0, 0
-    with connect(server18.dsn, station="test") as conn:
+    with connect(database.dsn, station="test") as conn:
         deadline = time.monotonic() + 60.0
         while time.monotonic() < deadline:
             row = conn.execute(
@@ -189,7 +201,10 @@ def test_the_window_that_remains_is_measured(server18: FreshDatabase) -> None:
                 late += any(number != int(row[-1].split()[1].rstrip(",")) for number in cancelled[before:])
     over.set()
     thread.join()
-    print(f"{sent} signals to a session that changes its statement every millisecond: {late} came one statement late")
+    print(
+        f"PostgreSQL {database.major}: {sent} signals to a session that changes its statement every millisecond:"
+        f" {late} came one statement late"
+    )
     assert sent > 0
 
 

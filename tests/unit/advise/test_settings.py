@@ -22,7 +22,7 @@ from pgrunbook.journey.observe.settings import RoleSetting
 from pgrunbook.journey.observe.vacuum_progress import VacuumProgress
 from pgrunbook.journey.observe.write_work import BufferWrites, WalWork
 from pgrunbook.journey.steps import load
-from pgrunbook.model import Service, Snapshot, Unread
+from pgrunbook.model import ServerRole, Service, Snapshot, Unread
 from pgrunbook.model.counsel import Counsel, Ground, Proposal, Takes
 
 MB = 1024**2
@@ -432,6 +432,13 @@ def test_statements_that_could_not_be_planned_are_counted() -> None:
     assert "1 statement of 2 could not be planned" in advised(broken).blind[-1].reason
     assert not advised(broken).notes
     assert "--plans" in advised(rows.snapshot()).notes[0]
+
+
+def test_on_a_standby_it_is_said_where_to_run_what() -> None:
+    standby = dataclasses.replace(rows.SERVER, role=ServerRole.STANDBY)
+    counsel = advised(rows.snapshot(server=standby, recovery=(rows.recovery(is_standby=True),)))
+    assert "random_page_cost" in {one.object for one in counsel.proposals}
+    assert "runs on its primary" in counsel.notes[-1]
 
 
 def test_databases_whose_counters_began_apart_are_brought_together() -> None:

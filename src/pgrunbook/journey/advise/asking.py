@@ -25,12 +25,17 @@ from pgrunbook.journey.observe.observer import Observer, observe
 from pgrunbook.journey.observe.plans import PLANS
 from pgrunbook.journey.observe.session_tally import SESSION_TALLY, SessionTally
 from pgrunbook.journey.observe.windowed import observe_window, since
-from pgrunbook.model import NotRead, Question, Reading, Snapshot, Unread
+from pgrunbook.model import NotRead, Question, Reading, ServerRole, Snapshot, Unread
 from pgrunbook.model.counsel import Counsel
 from pgrunbook.pg.connect import Session, connect
 from pgrunbook.pg.parse import Parser
 
 SAMPLE_S = 0.5  # between two counts of the sessions
+STANDBY_NOTE = (
+    "This is a standby: what changes roles, databases, tables or policies runs on its primary; ALTER SYSTEM"
+    " holds for the"
+    " server on which it runs."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,8 +132,11 @@ def counsel_of(inquiry: Inquiry, snapshot: Snapshot) -> Counsel:
     with Parser() as parser:
         seen = Seen(snapshot=snapshot, parser=parser, expectations=inquiry.expectations)
         try:
-            return TOPICS[inquiry.topic].advise(seen, inquiry.given)
+            counsel = TOPICS[inquiry.topic].advise(seen, inquiry.given)
         except NotRead as exc:
             raise Unsupported(
                 f"nothing can be said about {inquiry.topic}: {exc.unread.reason}", hint=exc.unread.cure
             ) from exc
+    if counsel.proposals and snapshot.server.role is ServerRole.STANDBY:
+        return dataclasses.replace(counsel, notes=(*counsel.notes, STANDBY_NOTE))
+    return counsel

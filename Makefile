@@ -11,7 +11,8 @@ $(VENV)/.ready: pyproject.toml tools/setup.sh
 
 demo: setup  ## throw-away servers, the sick QuizMentor, the whole round, before/after on screen
 	tools/packages.sh demo
-	$(BIN)/pgrunbook demo
+	mkdir -p build
+	$(BIN)/pgrunbook demo --report build/demo.html --result build/demo.json
 
 test: setup  ## everything, on a fresh machine: sets up what is missing, then unit, arch, pg and journey tests
 	tools/packages.sh test

@@ -28,7 +28,7 @@ from pgrunbook.surfaces.cli.exits import Exit
 from pgrunbook.surfaces.cli.output import live_console, note, write_file
 
 
-def run(invocation: Invocation, *, users: int, seed: int, keep: bool, result: Path | None, report: Path | None) -> int:
+def run(invocation: Invocation, *, users: int, seed: int, keep: bool, result: Path | None, report: Path) -> int:
     """Perform, then print the table and write the files."""
     for path in (result, report):
         if path is not None and not path.absolute().parent.is_dir():
@@ -40,9 +40,8 @@ def run(invocation: Invocation, *, users: int, seed: int, keep: bool, result: Pa
     if result is not None:
         write_file(result, dumps(demonstration.as_dict(performed)))
         note(invocation, f"wrote {result}")
-    if report is not None:
-        write_file(report, demonstration.html(performed))
-        note(invocation, f"wrote {report}")
+    write_file(report, demonstration.html(performed))
+    note(invocation, f"wrote {report}")
     if performed.kept_dsn:
         lines = Lines(console)
         lines.paragraph(f"The server is left running: {performed.kept_dsn}")

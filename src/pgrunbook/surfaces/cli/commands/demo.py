@@ -18,7 +18,14 @@ from pgrunbook.surfaces.cli.exits import CHANGES
 @click.option("--keep", is_flag=True, help="Leave the server running afterwards, and print its DSN.")
 @click.option("--stop", is_flag=True, help="End what an earlier --keep left running, and do nothing else.")
 @click.option("--result", type=click.Path(path_type=Path), metavar="FILE", help="Write the figures as JSON.")
-@click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Write the report as a page.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    default="pgrunbook-demo.html",
+    show_default=True,
+    help="Where the page with the report goes.",
+)
 @click.pass_context
 def demo(
     ctx: click.Context,
@@ -29,7 +36,7 @@ def demo(
     keep: bool,
     stop: bool,
     result: Path | None,
-    report: Path | None,
+    report: Path,
 ) -> int:
     """See the whole road on a throw-away server; nothing of yours is touched, and nothing is left behind.
 

@@ -29,12 +29,14 @@ SAME_ROUND = timedelta(hours=1)  # ANALYZE of a tree comes to its leaves after i
 class Limits:
     """A table at `ahead_ratio` of what makes autovacuum analyze it is done tonight rather than by day.
 
-    Below `min_rows` the planner's sums hardly move.  A partitioned table is stale when a `tree_ratio` of its rows
-    changed or was analyzed anew since: autovacuum's own scale factor.
+    Below `min_rows` the planner's sums hardly move; below `never_rows`, autovacuum's own threshold, its defaults serve.
+    A partitioned table is stale when a `tree_ratio` of its rows changed or was analyzed anew since: autovacuum's own
+    scale factor.
     """
 
     ahead_ratio: float = 0.5
     min_rows: int = 500
+    never_rows: int = 50
     tree_ratio: float = 0.1
 
 
@@ -73,7 +75,7 @@ def choose(seen: Seen, max_steps: int) -> Selection:
 
 def _want(table: Upkeep) -> _Want | None:
     changed = table.activity.modified_rows
-    if table.was_never_analyzed and table.activity.live_rows > 0:
+    if table.was_never_analyzed and table.activity.live_rows >= LIMITS.never_rows:
         words = f"never analyzed; {counted(table.activity.live_rows, 'row')}"
         return _Want(relation=table.relation, reason=words, weight=float("inf"))
     if changed < max(LIMITS.min_rows, LIMITS.ahead_ratio * table.analyze_trigger_rows):

@@ -11,10 +11,13 @@ import psycopg
 from tests.fix.server import FreshDatabase
 
 from pgrunbook.journey.steps import Step
+from pgrunbook.journey.steps.alter_sequence_type import AlterSequenceType
 from pgrunbook.journey.steps.analyze import Analyze
 from pgrunbook.journey.steps.cancel_query import CancelQuery
+from pgrunbook.journey.steps.create_extension import CreateExtension
 from pgrunbook.journey.steps.create_index import CreateIndex
 from pgrunbook.journey.steps.create_partitioned_index import CreatePartitionedIndex
+from pgrunbook.journey.steps.create_statistics import CreateStatistics
 from pgrunbook.journey.steps.drop_index import DropIndex
 from pgrunbook.journey.steps.drop_invalid_index import DropInvalidIndex
 from pgrunbook.journey.steps.drop_slot import DropSlot
@@ -25,8 +28,10 @@ from pgrunbook.journey.steps.replace_policy import ReplacePolicy
 from pgrunbook.journey.steps.set_autovacuum import SetAutovacuum
 from pgrunbook.journey.steps.set_database_setting import SetDatabaseSetting
 from pgrunbook.journey.steps.set_role_setting import SetRoleSetting
+from pgrunbook.journey.steps.set_system_setting import SetSystemSetting
 from pgrunbook.journey.steps.vacuum import Vacuum
 from pgrunbook.journey.steps.vacuum_full import VacuumFull
+from pgrunbook.journey.steps.validate_constraint import ValidateConstraint
 
 HOSTILE = "we\"ird; %s drop\n'table' \\ 🐘"
 LONG = "ä" * 31 + "x"  # 63 bytes
@@ -83,6 +88,9 @@ def start_over(database: FreshDatabase) -> None:
     database.execute(
         'drop table if exists orders, "par""ted"',
         "drop table if exists orders_old",  # in other cases an index, which went with its table
+        "drop extension if exists citext",
+        "alter system reset work_mem",
+        "select pg_reload_conf()",
         "select pg_drop_replication_slot(slot_name) from pg_replication_slots",
         f"alter database {database.name} reset all",
         "do $$ begin if exists (select from pg_roles where rolname = 'app') then"
@@ -127,6 +135,16 @@ def _cancel_query(database: FreshDatabase, names: Names) -> Step:
             time.sleep(0.01)
     fields = ("backend_start", "xact_start", "query_start", "state_change")
     return CancelQuery(pid=row[0], **dict(zip(fields, (at.isoformat() for at in row[1:]), strict=True)))
+
+
+def _set_system_setting(database: FreshDatabase, names: Names) -> Step:
+    """With another value there before, which has come to every new session."""
+    deadline = time.monotonic() + 30.0
+    while time.monotonic() < deadline:
+        with psycopg.connect(database.dsn) as conn:
+            if _row(conn, "select setting from pg_settings where name = 'work_mem'") == ("6144",):
+                break
+    return SetSystemSetting(name="work_mem", value="7MB")
 
 
 def _row(conn: psycopg.Connection[Any], query: str) -> Sequence[Any]:
@@ -262,6 +280,35 @@ CASES = (
         make=_drop_slot,
         setup=("select pg_create_physical_replication_slot('forgotten', true)",),
     ),
+    StepCase(
+        kind="set_system_setting",
+        make=_set_system_setting,
+        setup=("alter system set work_mem = '6MB'", "select pg_reload_conf()"),
+    ),
+    StepCase(
+        kind="create_statistics",
+        make=lambda _, n: CreateStatistics(
+            schema="public", table=n.table, keys=(quoted_name(n.column), "owner", "(lower(email))"), kinds=("mcv",)
+        ),
+    ),
+    StepCase(
+        kind="validate_constraint",
+        make=lambda _, n: ValidateConstraint(schema="public", table=n.table, name=n.name),
+        setup=(
+            "alter table {table} add constraint {name} check ({column} < 100 and owner <> ' NOT VALID') not valid",
+            "comment on constraint {name} on {table} is 'it''s \\ old'",
+        ),
+    ),
+    StepCase(
+        kind="alter_sequence_type",
+        make=lambda _, n: AlterSequenceType(schema="public", name=n.name),
+        setup=(
+            "create sequence {name} as integer minvalue 5 maxvalue 5000",
+            "alter table {table} add column wide bigint",
+            "alter sequence {name} owned by {table}.wide",
+        ),
+    ),
+    StepCase(kind="create_extension", make=lambda _, __: CreateExtension(name="citext")),
     StepCase(kind="end_session", make=_end_session, setup=ROLE),
     StepCase(kind="cancel_query", make=_cancel_query, setup=ROLE),
 )
@@ -282,6 +329,8 @@ _WORLD = (
         " from pg_policy order by 1"
     ),
     "select slot_name::text from pg_replication_slots where not temporary",
+    "select name, setting from pg_file_settings where sourcefile like '%/postgresql.auto.conf' order by 1",
+    "select name, setting, source, pending_restart from pg_settings order by 1",
 )
 
 

@@ -15,6 +15,7 @@ from pgrunbook.journey.steps.end_session import EndSession
 from pgrunbook.journey.steps.set_autovacuum import SetAutovacuum
 from pgrunbook.journey.steps.set_database_setting import SetDatabaseSetting
 from pgrunbook.journey.steps.set_role_setting import SetRoleSetting
+from pgrunbook.journey.steps.set_system_setting import SetSystemSetting
 from pgrunbook.journey.steps.vacuum import Vacuum
 from pgrunbook.model import Advice, Lock, literal, quote
 
@@ -98,16 +99,26 @@ def set_database_settings(database: str, values: dict[str, str], before: dict[st
 
 def set_system(setting: Setting, value: str) -> Advice:
     """Change a setting of the whole server by ALTER SYSTEM; the undo gives back what ALTER SYSTEM said before."""
-    needs_restart = setting.context == "postmaster"
-    load = "-- then restart the server" if needs_restart else "SELECT pg_reload_conf();"
     was_ours = (setting.source_file or "").endswith("postgresql.auto.conf")
+    if setting.context != "postmaster":
+        step = SetSystemSetting(name=setting.name, value=value)
+        undo = step.undo_statements({"file_value": setting.value if was_ours else None})
+        return replace(advise(step, title=f"Set {setting.name} = {value}"), undo_sql=_script(undo))
     back = f"SET {setting.name} = {literal(setting.value)}" if was_ours else f"RESET {setting.name}"
+    load = "-- then restart the server"
     return Advice(
         title=f"Set {setting.name} = {value}",
         sql=f"ALTER SYSTEM SET {setting.name} = {literal(value)};\n{load}",
         undo_sql=f"ALTER SYSTEM {back};\n{load}",
-        risk="Takes effect only after a restart, which ends every session." if needs_restart else "",
+        risk="Takes effect only after a restart, which ends every session.",
     )
+
+
+def reset_system(setting: str, held: str) -> Advice:
+    """Take back what ALTER SYSTEM said, so that the files decide; the undo says it again."""
+    step = SetSystemSetting(name=setting)
+    undo = step.undo_statements({"file_value": held})
+    return replace(advise(step, title=f"Let the file decide on {setting}"), undo_sql=_script(undo))
 
 
 def _with_undo(step: SetAutovacuum, relation: Relation) -> Advice:

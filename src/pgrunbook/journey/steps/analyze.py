@@ -79,7 +79,8 @@ class Analyze(Irreversible):
             return False
         deadline = time.monotonic() + NEWS_WAIT_S
         while True:
-            if self._row(conn)[0] != before["last_analyze"]:
+            last = self._row(conn)[0]
+            if last is not None and last != before["last_analyze"]:  # a crash of the server forgets it
                 return True
             if time.monotonic() > deadline:
                 return False

@@ -13,13 +13,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pgrunbook.journey.diagnose import mending
 from pgrunbook.journey.diagnose.check import Check
 from pgrunbook.journey.diagnose.seen import Seen
 from pgrunbook.journey.diagnose.trees import table_trees
 from pgrunbook.journey.observe.relations import RELATIONS
 from pgrunbook.journey.observe.settings import SETTINGS, by_name
 from pgrunbook.journey.observe.table_activity import TABLE_ACTIVITY
-from pgrunbook.model import Advice, Blind, Finding, Kind, Severity, Verdict, literal, quote
+from pgrunbook.journey.steps import advise
+from pgrunbook.journey.steps.create_extension import CreateExtension
+from pgrunbook.model import Advice, Blind, Finding, Kind, Service, Severity, Verdict, literal, quote
 
 NAME = "pg_stat_statements"
 
@@ -44,7 +47,7 @@ def judge(seen: Seen, limits: Limits) -> Iterator[Verdict]:
     if installed is None:
         create = f"CREATE EXTENSION {NAME};"
         advice = (
-            Advice(title=f"Install {NAME}", sql=create, undo_sql=f"DROP EXTENSION {NAME};")
+            advise(CreateExtension(name=NAME, into_schema=_schema(seen)), title=f"Install {NAME}")
             if is_loaded
             else _load(libraries.value if libraries is not None else "", then=create)
         )
@@ -57,9 +60,12 @@ def judge(seen: Seen, limits: Limits) -> Iterator[Verdict]:
     elif libraries is not None and not is_loaded:
         yield _finding("installed, but the server does not load its library", _load(libraries.value))
     elif track is not None and track.value == "none":
-        undo = f"ALTER SYSTEM RESET {NAME}.track;\nSELECT pg_reload_conf();"
-        sql = f"ALTER SYSTEM SET {NAME}.track = 'top';\nSELECT pg_reload_conf();"
-        yield _finding("switched off (track = none)", Advice(title=f"Switch {NAME} on", sql=sql, undo_sql=undo))
+        yield _finding("switched off (track = none)", mending.set_system(track, "top"))
+
+
+def _schema(seen: Seen) -> str:
+    """Supabase has a schema of its own for extensions; its API does not show what is in there."""
+    return "extensions" if seen.server.service is Service.SUPABASE else "public"
 
 
 def _load(libraries: str, then: str = "") -> Advice:

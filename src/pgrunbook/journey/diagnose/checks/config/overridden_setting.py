@@ -12,13 +12,15 @@ Leads:   ALTER SYSTEM RESET, or take the line out of the file
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from operator import attrgetter
 
+from pgrunbook.journey.diagnose import mending
 from pgrunbook.journey.diagnose.check import Check, NoLimits
 from pgrunbook.journey.diagnose.seen import Seen
 from pgrunbook.journey.observe.settings import FILE_SETTINGS, SETTINGS, FileSetting, Setting, by_name
-from pgrunbook.model import Advice, Blind, Finding, Kind, Severity, Verdict, literal, quote
+from pgrunbook.model import Advice, Blind, Finding, Kind, Severity, Verdict, quote
 
 _AUTO = "postgresql.auto.conf"
 _STRONGER = {"command line", "environment variable"}
@@ -48,13 +50,8 @@ def _judge_one(name: str, lines: Sequence[FileSetting], settings: Mapping[str, S
         if in_files and _differs(in_files[-1].value, setting.value):
             yield _finding(in_files[-1], setting.source, setting.value, ())
     elif last.file.endswith(_AUTO) and in_files and _differs(in_files[-1].value, last.value or ""):
-        undo = f"ALTER SYSTEM SET {name} = {literal(last.value or '')};"
-        advice = Advice(
-            title=f"Let the file decide on {name}",
-            sql=f"ALTER SYSTEM RESET {name};\nSELECT pg_reload_conf();",
-            undo_sql=f"{undo}\nSELECT pg_reload_conf();",
-            risk="Or take the line out of the file, if ALTER SYSTEM's value is the right one.",
-        )
+        risk = "Or take the line out of the file, if ALTER SYSTEM's value is the right one."
+        advice = replace(mending.reset_system(name, last.value or ""), risk=risk)
         yield _finding(in_files[-1], "ALTER SYSTEM", last.value or "", (advice,))
 
 

@@ -13,7 +13,9 @@ from collections.abc import Iterator, Mapping
 from pgrunbook.journey.diagnose.check import Check, NoLimits
 from pgrunbook.journey.diagnose.seen import Seen
 from pgrunbook.journey.observe.constraints import CONSTRAINT_DEFINITIONS, CONSTRAINTS, Constraint
-from pgrunbook.model import Advice, Finding, Kind, Lock, Severity, Verdict, quote
+from pgrunbook.journey.steps import advise
+from pgrunbook.journey.steps.validate_constraint import ValidateConstraint
+from pgrunbook.model import Advice, Finding, Kind, Severity, Verdict
 
 WORDS = {"f": "foreign key", "c": "check", "n": "not null"}
 
@@ -44,19 +46,14 @@ def _finding(constraint: Constraint, texts: Mapping[int, str]) -> Finding:
 
 
 def _validate(constraint: Constraint, definition: str | None) -> Advice:
-    what = "DOMAIN" if constraint.table_kind == "d" else "TABLE"
-    name = quote(constraint.name)
-    alter = f"ALTER {what} {constraint.table}"
-    undo = None
-    if definition is not None and definition.endswith("NOT VALID"):
-        undo = f"{alter} DROP CONSTRAINT {name};\n{alter} ADD CONSTRAINT {name} {definition};"
-    return Advice(
-        title=f"Validate {constraint.qualified}",
-        sql=f"{alter} VALIDATE CONSTRAINT {name};",
-        undo_sql=undo,
-        lock=Lock.SHARE_UPDATE_EXCLUSIVE,
-        risk="It reads the whole table, and fails if a row breaks the constraint: mend such rows first.",
+    step = ValidateConstraint(
+        schema=constraint.schema,
+        table=constraint.table_name,
+        name=constraint.name,
+        definition=definition,
+        is_domain=constraint.table_kind == "d",
     )
+    return advise(step, title=f"Validate {constraint.qualified}")
 
 
 CHECK = Check(needs=(CONSTRAINTS,), likes=(CONSTRAINT_DEFINITIONS,), judge=judge, limits=NoLimits())

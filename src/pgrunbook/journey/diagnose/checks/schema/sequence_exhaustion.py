@@ -12,12 +12,14 @@ Section: Alerting Thresholds
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pgrunbook.journey.diagnose.check import Check
 from pgrunbook.journey.diagnose.seen import Seen
 from pgrunbook.journey.observe.relations import RELATIONS
 from pgrunbook.journey.observe.sequences import SEQUENCE_VALUES, SEQUENCES, Sequence
+from pgrunbook.journey.steps import advise
+from pgrunbook.journey.steps.alter_sequence_type import AlterSequenceType
 from pgrunbook.model import Advice, Blind, Finding, Kind, Lock, Severity, Verdict, quote
 
 RANGES = {
@@ -108,8 +110,14 @@ def _judged(sequence: Sequence, last_value: int, limits: Limits) -> Iterator[Fin
 
 
 def _advice(sequence: Sequence) -> Iterator[Advice]:
-    """Widen the column to bigint, and the sequence where it is what gives out."""
+    """Widen the column to bigint, and the sequence where it is what gives out; only the latter is a step of ours."""
     low, high = RANGES["bigint"]
+    if sequence.column_type in {"", "bigint"} and sequence.type_name != "bigint" and _is_the_types(sequence):
+        step = AlterSequenceType(schema=sequence.schema, name=sequence.name, descending=sequence.increment < 0)
+        held = {"type_name": sequence.type_name, "min_value": sequence.min_value, "max_value": sequence.max_value}
+        undo = "\n".join(f"{statement};" for statement in step.undo_statements(held))
+        yield replace(advise(step), undo_sql=undo)
+        return
     statements: list[str] = []
     undo: list[str] = []
     if sequence.column_type in {"smallint", "integer"}:
@@ -131,6 +139,12 @@ def _advice(sequence: Sequence) -> Iterator[Advice]:
             risk="It rewrites the table and its indexes, and nobody can use it meanwhile.  Views on the column stand in"
             " the way; columns that refer to it should be widened too.",
         )
+
+
+def _is_the_types(sequence: Sequence) -> bool:
+    """Whether its bound is its type's own; another one somebody chose."""
+    low, high = RANGES[sequence.type_name]
+    return sequence.max_value == high if sequence.increment > 0 else sequence.min_value == low
 
 
 def _unseen(sequence: Sequence) -> Blind:

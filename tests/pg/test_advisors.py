@@ -356,7 +356,7 @@ def advised_pool(server18: FreshDatabase) -> Iterator[tuple[FromFile, Counsel]]:
         conn.execute("insert into t values (1)")
     idle = [server18.connect_as("shop app") for _ in range(9)]
     given = Given(address=f"host={server18.cluster.socket_dir} port={server18.cluster.port}", cores=8)
-    counsel = ask(Inquiry(topic="pool", given=given, window_s=6.0), server18.dsn)
+    counsel = ask(Inquiry(topic="pool", given=given, window_s=3.0), server18.dsn)
     for conn in (*busy, *idle):
         conn.close()
     home = Home.create(prefix="pgrb", account=server18.cluster.home.account, program=program)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import psycopg
+import pytest
 from tests.fix.server import FreshDatabase
 
 from pgrunbook.journey.observe import observe
@@ -49,6 +50,23 @@ def test_statements_of_other_databases_are_left_out(pg: FreshDatabase) -> None:
     with psycopg.connect(pg.cluster.dsn(), autocommit=True) as other:
         other.execute("select 'elsewhere' as only_in_the_other_database")
     assert not [row for row in statements(observe(pg.dsn, [STATEMENTS])) if "only_in_the_other" in row.query]
+
+
+@pytest.mark.pg("!= 15, != 16, != 17")
+def test_a_text_of_another_database_that_is_no_text_makes_it_unread_and_says_what_to_do(pg: FreshDatabase) -> None:
+    pg.execute(
+        "create extension pg_stat_statements",
+        "create database bytes encoding 'SQL_ASCII' locale 'C' template template0",
+    )
+    with psycopg.connect(pg.cluster.dsn("bytes"), autocommit=True, client_encoding="sql_ascii") as conn:
+        conn.execute(b'select 1 as "\xff"')
+    unread = observe(pg.dsn, [STATEMENTS]).readings["statements"]
+    assert isinstance(unread, Unread)
+    assert "invalid byte sequence" in unread.reason
+    (oid, _) = pg.connect().execute("SELECT oid, datname FROM pg_database WHERE encoding = 0").fetchone() or (0, "")
+    assert "SELECT oid, datname FROM pg_database WHERE encoding = 0" in unread.cure
+    pg.execute(f"SELECT pg_stat_statements_reset(0, {oid}, 0)")
+    assert statements(observe(pg.dsn, [STATEMENTS]))
 
 
 def test_a_statement_that_may_hold_a_password_is_hidden(pg: FreshDatabase) -> None:

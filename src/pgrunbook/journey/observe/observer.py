@@ -43,6 +43,11 @@ select distinct relation::int8 from pg_catalog.pg_locks
 where locktype = 'relation' and mode = 'AccessExclusiveLock' and relation is not null
   and database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())"""
 
+_OTHER_ENCODING = (
+    "Most often a database with the encoding SQL_ASCII (SELECT oid, datname FROM pg_database WHERE encoding = 0) has run "
+    "statements that are no text in any encoding: SELECT pg_stat_statements_reset(0, OID, 0) forgets them."
+)
+
 
 class Observer:
     """One connection that asks questions.  Knows the server it is on."""
@@ -91,6 +96,8 @@ class Observer:
             return Unread(reason=f"gave up waiting: {first_line(exc)}", cure="Try again when the server is less busy.")
         except psycopg.errors.ObjectNotInPrerequisiteState as exc:
             return Unread(reason=first_line(exc), cure=question.cure)
+        except psycopg.DataError as exc:
+            return Unread(reason=f"the server cannot show it: {first_line(exc)}", cure=_OTHER_ENCODING)
         except (psycopg.OperationalError, psycopg.InterfaceError) as exc:
             if self._conn.closed or isinstance(exc, psycopg.InterfaceError):
                 raise Unreachable(f"the connection was lost while reading {question.name}: {first_line(exc)}") from exc

@@ -44,8 +44,8 @@ where locktype = 'relation' and mode = 'AccessExclusiveLock' and relation is not
   and database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())"""
 
 _OTHER_ENCODING = (
-    "Most often a database with the encoding SQL_ASCII (SELECT oid, datname FROM pg_database WHERE encoding = 0) has run "
-    "statements that are no text in any encoding: SELECT pg_stat_statements_reset(0, OID, 0) forgets them."
+    "Most often a database with the encoding SQL_ASCII (SELECT oid, datname FROM pg_database WHERE encoding = 0) has "
+    "run statements that are no text in any encoding: SELECT pg_stat_statements_reset(0, OID, 0) forgets them."
 )
 
 

@@ -148,3 +148,35 @@ def test_a_healthy_statement_has_nothing_to_mend(garage: Garage) -> None:
         found = garage.explained(text)
         assert found.insights == ()
         assert sum(found.plan.share(node) for node in found.plan.nodes) == pytest.approx(1.0, abs=0.05)
+
+
+def test_what_else_could_be_done_is_said_where_it_applies(garage: Garage) -> None:
+    garage.database.execute(
+        "create table booking (id int primary key, during daterange not null, code text not null)",
+        (
+            "insert into booking select i, daterange(date '2024-01-01' + i, date '2024-01-03' + i),"
+            " repeat(md5(i::text), 4) from generate_series(1, 5000) i"
+        ),
+        "analyze booking",
+    )
+
+    def notes(text: str) -> set[str]:
+        return {note.name for note in garage.explained(text, analyze=False).notes}
+
+    assert notes("select state, count(*) from trip group by state") == {"materialized_view"}
+    assert notes("select * from booking where during && daterange('2024-05-01', '2024-05-02')") == {"gist_index"}
+    assert notes("select * from booking where code = 'x'") == {"hash_index"}
+    garage.database.execute("create index on booking using gist (during)")
+    assert notes("select * from booking where during && daterange('2024-05-01', '2024-05-02')") == set()
+    assert notes("select * from booking where id = 3") == set()
+
+
+def test_row_security_is_not_judged_for_somebody_who_is_no_application(garage: Garage) -> None:
+    garage.database.execute(
+        "create table mine (id int primary key, owner text)",
+        "alter table mine enable row level security",
+        "create policy own on mine using (owner = current_user)",
+    )
+    found = garage.explained("select * from mine", analyze=False)
+    assert [blind.object for blind in found.blind] == ["public.mine"]
+    assert "--role" in found.blind[0].cure

@@ -77,6 +77,11 @@ class Identity:
     is_superuser: bool = False
     why: str = ""
 
+    @property
+    def is_stand_in(self) -> bool:
+        """Whether it stands in for a superuser, because nobody named a role."""
+        return self.role in {READER, WRITER}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Digest:
@@ -290,6 +295,7 @@ class Explainer:
             )
             self._dress(settings or {})
             yield
+            self._forget()  # behind a transaction pooler only this transaction is sure to be on the same server session
         except psycopg.Error as exc:
             raise self._ours(exc, doing, timeout_s) from exc
         finally:
@@ -310,6 +316,10 @@ class Explainer:
         if self._conn.closed:
             return
         self._conn.execute("rollback")
+        self._forget()
+
+    def _forget(self) -> None:
+        """Deallocate what was prepared, which a rollback does not undo."""
         known = self._conn.execute(
             "select from pg_catalog.pg_prepared_statements where name = %(name)s", {"name": _NAME}
         ).fetchone()

@@ -26,6 +26,7 @@ from pgrunbook.journey.advise.queries.statement import (
 from pgrunbook.journey.advise.queries.trial import Trial
 from pgrunbook.journey.observe import observe
 from pgrunbook.journey.observe.explaining import RUN_TIMEOUT_S, Explainer, Identity, identify
+from pgrunbook.journey.observe.hidden_constants import HIDDEN_CONSTANTS
 from pgrunbook.journey.observe.statements import STATEMENTS
 from pgrunbook.model import Blind, NotRead, Snapshot
 from pgrunbook.model.explanation import Explanation
@@ -132,12 +133,19 @@ def _blind(context: Context) -> tuple[Blind, ...]:
     """What could not be read, and therefore not be judged."""
     found = []
     for question in QUESTIONS:
-        if question is STATEMENTS:
+        if question.extension is not None or question is HIDDEN_CONSTANTS:  # about the workload, not this statement
             continue
         try:
             context.snapshot.reading(question)
         except NotRead as exc:
             found.append(Blind(object=question.name, reason=exc.unread.reason, cure=exc.unread.cure))
+    if context.identity.is_stand_in:
+        read = [context.facts.of(access.table_oid) for access in context.accesses.accesses]
+        reason = f"row security decides by role what is read of it, and {context.identity.name} is no application"
+        found += [
+            Blind(object=name, reason=reason, cure="pgrunbook explain … --role NAME")
+            for name in sorted({one.qualified for one in read if one.table.relation.row_security})
+        ]
     hidden = {
         node.relation: table.hidden(table.table.columns)
         for node in context.plan.nodes

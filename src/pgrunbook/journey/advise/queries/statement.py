@@ -54,7 +54,7 @@ def query_from_text(text: str, source: str, parser: Parser) -> Query:
 def query_from_file(path: Path, parser: Parser) -> Query:
     """The one statement in a file.  Raises UsageError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as exc:
         raise UsageError(f"cannot read {path}: {exc.strerror or exc}") from exc
     except UnicodeDecodeError as exc:

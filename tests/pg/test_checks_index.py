@@ -333,6 +333,7 @@ COPIES = [
     ("create index a on t using gin (tags)", "create index b on t using gin (tags)"),
     ("create index a on t (x) with (fillfactor = 70)", "create index b on t (x)"),
     ("alter table t add constraint a unique (x) deferrable", "create index b on t (x)"),
+    ("alter table t add constraint a unique (x)", "alter table t add constraint b unique (x)"),
 ]
 NO_COPIES = [
     ("create index a on t (x)", "create index b on t (y)"),
@@ -346,7 +347,6 @@ NO_COPIES = [
     ("create index a on t (lower(s))", "create index b on t (upper(s))"),
     ("alter table t add constraint a unique (x)", "create index b on t (x) include (y)"),
     ("alter table t add constraint a unique (x) deferrable", "create unique index b on t (x)"),
-    ("alter table t add constraint a unique (x)", "alter table t add constraint b unique (x)"),
     ("create index a on t using brin (x)", "create index b on t using brin (x) with (pages_per_range = 4)"),
 ]
 TABLE = "create table t (id int primary key, x int, y int, z int, s varchar, tags int[])"

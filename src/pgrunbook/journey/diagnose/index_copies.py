@@ -62,9 +62,9 @@ def _pairs(indexes: Sequence[Index], targets: frozenset[int]) -> Iterator[tuple[
     for index in indexes:
         groups[_likeness(index)].append(index)
     for group in groups.values():
-        kept, *rest = sorted(group, key=_worth)
+        kept, *rest = sorted(group, key=lambda index: (not index.is_primary, index.oid not in targets, _worth(index)))
         for copy in rest:
-            if _may_go(copy, targets) and (not copy.is_unique or _enforces(kept, copy)):
+            if _stands_free(copy, targets) and (not copy.is_unique or _enforces(kept, copy)):
                 gone.add(copy.oid)
                 yield copy, kept, True
     left = [index for index in indexes if index.oid not in gone and index.access_method == "btree"]
@@ -79,9 +79,15 @@ def _pairs(indexes: Sequence[Index], targets: frozenset[int]) -> Iterator[tuple[
             yield index, min(longer, key=lambda other: (other.size_bytes, other.oid)), False
 
 
+def _stands_free(index: Index, targets: frozenset[int]) -> bool:
+    """Whether a copy of it could take over: no key, no reference, no identity; a unique constraint goes with it."""
+    is_needed = index.is_primary or index.is_exclusion or index.is_replica_identity or index.oid in targets
+    return not (is_needed or index.is_partition)
+
+
 def _may_go(index: Index, targets: frozenset[int]) -> bool:
     """Whether it can be dropped at all: nothing stands on it, and it is no part of a partitioned index."""
-    return not (index.backs_constraint or index.is_replica_identity or index.is_partition or index.oid in targets)
+    return _stands_free(index, targets) and not index.backs_constraint
 
 
 def _enforces(kept: Index, copy: Index) -> bool:

@@ -31,8 +31,15 @@ types: setup  ## mypy --strict
 bench: setup  ## the benchmarks, a line a figure; writes build/bench.json
 	$(BIN)/python bench/run.py
 
+bench-twin: setup  ## the planner twin against HypoPG and against real indexes
+	tools/packages.sh test
+	$(BIN)/python bench/twin.py
+
 exam: setup  ## planted faults and healthy decoys; ends with recall, false alarms, abstention
 	$(BIN)/python -m tests.exam.run
+
+exam-chaos: setup  ## kill the tool and the server at each point of each step, run again, compare (CHAOS_ARGS=--quick)
+	$(BIN)/python -m tests.exam.chaos $(CHAOS_ARGS)
 
 exam-races: setup  ## 10,000 races against the guard of cancel and end: who is hit that was not meant, and the window left
 	PGRUNBOOK_RACES=10000 $(BIN)/python -m pytest -s -q -p no:randomly tests/pg/test_session_guard.py -k "nobody or window"
@@ -48,5 +55,5 @@ check: lint types test  ## what to run before handing in
 clean:  ## remove what was built
 	rm -rf build dist $(VENV)
 
-.PHONY: help setup demo test test-fast lint types bench exam exam-races docs new-check check clean
+.PHONY: help setup demo test test-fast lint types bench bench-twin exam exam-chaos exam-races docs new-check check clean
 .DEFAULT_GOAL := help

@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -67,11 +68,13 @@ class Killable:
         die_at: Phase | None,
         better: bool = True,
         what: str = "",
+        die_after_ms: float = 0.0,
     ) -> int:
-        """The pid of a fork that applies these steps, or undoes `what`."""
+        """The pid of a fork that applies these steps, or undoes `what`; it dies so long after that phase began."""
         specs = [{"kind": spec.kind, "params": dict(spec.params)} for spec in map(spec_of, steps)]
         request = {
             "specs": specs, "dsn": dsn, "folder": str(folder), "die_at": die_at, "better": better, "what": what,
+            "die_after_ms": die_after_ms,
         }  # fmt: skip
         assert self._parent.stdin is not None
         self._parent.stdin.write(json.dumps(request) + "\n")
@@ -104,7 +107,10 @@ def killable() -> Iterator[Killable]:
 def _act(request: Mapping[str, Any]) -> NoReturn:
     def die(progress: Progress) -> None:
         if progress.phase == request["die_at"]:
-            os.kill(os.getpid(), signal.SIGKILL)
+            if request["die_after_ms"]:
+                threading.Timer(request["die_after_ms"] / 1000, os.kill, (os.getpid(), signal.SIGKILL)).start()
+            else:
+                os.kill(os.getpid(), signal.SIGKILL)
 
     specs = [StepSpec(kind=spec["kind"], params=spec["params"]) for spec in request["specs"]]
     try:

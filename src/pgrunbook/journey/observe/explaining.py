@@ -333,6 +333,11 @@ class Explainer:
         state = exc.sqlstate or ""
         said = first_line(exc)
         hint = (exc.diag.message_hint or "").strip()
+        if isinstance(exc, psycopg.errors.InsufficientPrivilege) and self.identity.is_stand_in:
+            return Refused(
+                f"a superuser's statement is planned as {self.identity.name}, which may not do this: {said}",
+                hint="Name the role that runs it with --role, or say --as-superuser.",
+            )
         if isinstance(exc, psycopg.errors.InsufficientPrivilege):
             return Unsupported(
                 f"{self.identity.name} is not allowed to do this: {said}",

@@ -5,6 +5,7 @@ the source's planner sees.  An index that is tried is created there for real, on
 the statistics that it would have.  On the source nothing but reading happens.
 """
 
+from pgrunbook.journey.planner.twin.agreement import Agreement, Compared, agreement
 from pgrunbook.journey.planner.twin.engine import Twin, TwinTrial, open_twin
 
-__all__ = ["Twin", "TwinTrial", "open_twin"]
+__all__ = ["Agreement", "Compared", "Twin", "TwinTrial", "agreement", "open_twin"]

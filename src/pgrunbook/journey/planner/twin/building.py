@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pgrunbook.errors import Refused, Unsupported
@@ -14,6 +14,7 @@ from pgrunbook.journey.planner.sizes import Btree, btree_levels
 from pgrunbook.journey.planner.twin import catalog
 from pgrunbook.journey.planner.twin.catalog import TwinColumn, TwinIndex, TwinTable
 from pgrunbook.journey.planner.twin.disarm import disarm, give_away
+from pgrunbook.journey.planner.twin.ends import with_true_ends
 from pgrunbook.journey.planner.twin.extended import restore_extended
 from pgrunbook.journey.planner.twin.files import Files
 from pgrunbook.journey.planner.twin.reading import Facts, read_facts
@@ -35,7 +36,7 @@ SCRATCH_SETTINGS: Final = {
     "max_locks_per_transaction": "4096",  # a statement locks every index of its tables, tried ones included
     "max_parallel_maintenance_workers": "0",
     "max_wal_senders": "0",
-    "max_worker_processes": "0",
+    "max_logical_replication_workers": "0",
     "shared_buffers": "64MB",
     "synchronous_commit": "off",
     "track_activities": "off",
@@ -108,6 +109,7 @@ def _fill(cluster: Cluster, source: Session, observer: Observer, clock: _Clock, 
     told("reading statistics")
     with clock.timing("read_s"):
         facts = read_facts(observer)
+        facts = replace(facts, statistics=with_true_ends(source, observer, facts.statistics))
     with connect(copy.dsn(), station="twin") as admin, clock.timing("statistics_s"):
         blind = restore_statistics(admin, facts)
         blind += restore_extended(admin, facts)

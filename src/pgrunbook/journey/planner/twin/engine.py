@@ -17,6 +17,7 @@ from pgrunbook.errors import Unreachable
 from pgrunbook.journey.planner.engine import NO_SETTINGS, CannotPlan, Explained, TriedIndex, explained
 from pgrunbook.journey.planner.twin.building import TOOLS, Built, build
 from pgrunbook.journey.planner.twin.disarm import PLANNER
+from pgrunbook.journey.planner.twin.samples import Rows, Samples
 from pgrunbook.journey.planner.twin.shaping import Shaper
 from pgrunbook.journey.planner.twin.shelf import Shelf, Tried
 from pgrunbook.lab import Cluster
@@ -24,6 +25,11 @@ from pgrunbook.model import Blind, Server
 from pgrunbook.pg.connect import Session, connect, first_line
 
 PLAN_LIMIT_MS: Final = 10_000
+SAMPLE_ROWS: Final = 10_000
+_BEGIN_READING: Final = (
+    "begin transaction read only; set local search_path = pg_catalog; set local datestyle = 'ISO';"
+    " set local timezone = 'UTC'; set local lock_timeout = 100; set local statement_timeout = 5000"
+)
 _TYPED_PARAMETER: Final = re.compile(
     r"\b(date|time|timestamp|timestamptz|interval|numeric|inet|cidr|json|jsonb|uuid|bytea|int4range|tstzrange)"
     r"\s+(\$\d+)",
@@ -35,14 +41,44 @@ def silent(what: str) -> None:
     """Tell nobody."""
 
 
-def open_twin(source: Session, *, told: Callable[[str], None] = silent) -> Twin:
-    """Build the twin of the database that `source` is connected to (some seconds).  The source is only read."""
+def open_twin(source: Session, *, told: Callable[[str], None] = silent, read_rows: bool = False) -> Twin:
+    """Build the twin of the database that `source` is connected to (some seconds).  The source is only read.
+
+    With `read_rows` some thousand rows of a table are read when an expression over it is tried; `source` stays open
+    then as long as the twin.
+    """
     cluster, built = build(source, told=told)
     try:
-        return Twin(cluster, built)
+        return Twin(cluster, built, read=row_reader(source) if read_rows else None)
     except BaseException:
         cluster.stop("immediate")
         raise
+
+
+def row_reader(source: Session) -> Rows:
+    """Reads a sample of a table's rows, columns as text; none where it may not or takes too long."""
+
+    def read(schema: str, table: str, columns: Sequence[str]) -> Sequence[Sequence[str | None]]:
+        name = sql.Identifier(schema, table)
+        listed = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(column)) for column in columns)
+        try:
+            source.execute(_BEGIN_READING)
+            found = source.execute(
+                "select greatest(c.reltuples, 1)::float8 from pg_catalog.pg_class as c where c.oid = %s::regclass",
+                (name.as_string(source),),
+            ).fetchone()
+            share = min(100.0, SAMPLE_ROWS * 100 / (found[0] if found else 1))
+            query = sql.SQL("select {} from only {} tablesample system ({}) limit {}")
+            return source.execute(query.format(listed, name, sql.Literal(share), sql.Literal(SAMPLE_ROWS))).fetchall()
+        except psycopg.Error as exc:
+            if source.closed:
+                raise Unreachable(f"the connection was lost while reading {table}: {first_line(exc)}") from exc
+            return ()
+        finally:
+            if not source.closed:
+                source.execute("rollback")
+
+    return read
 
 
 class Twin:
@@ -50,12 +86,15 @@ class Twin:
 
     name: Final = "twin"
 
-    def __init__(self, cluster: Cluster, built: Built) -> None:
+    def __init__(self, cluster: Cluster, built: Built, *, read: Rows | None = None) -> None:
         self._cluster = cluster
         self.built = built
         self._admin = connect(built.copy.dsn(), station="twin")
         self._planner = _Planner(built.copy.dsn(PLANNER))
-        shaper = Shaper(self._admin, built.files, self._planner.rows_where, TOOLS)
+        self._powerless = connect(built.copy.dsn(PLANNER), station="twin")
+        self._powerless.execute(f"set statement_timeout = {PLAN_LIMIT_MS}; set timezone = 'UTC'; set datestyle = 'ISO'")
+        samples = Samples(self._admin, self._powerless, read)
+        shaper = Shaper(self._admin, built.files, self._planner.rows_where, TOOLS, samples)
         self._shelf = Shelf(self._admin, built.files, shaper)
 
     @property
@@ -90,6 +129,7 @@ class Twin:
     def close(self) -> None:
         """Stop the server and remove its files."""
         self._planner.close()
+        self._powerless.close()
         self._admin.close()
         self._cluster.stop("immediate")
 

@@ -175,13 +175,13 @@ def _with_frequencies(
     ratios: Sequence[float],
     base_ratios: Sequence[float],
 ) -> bytes:
-    """The items stand at the end: for each column its value's number (2 bytes) and a null flag, then two doubles."""
+    """The items stand at the end, each: a null flag a column, two doubles, and a value's number (2 bytes) a column."""
     size = columns * 3 + 16
     changed = bytearray(stored)
     start = len(stored) - size * len(places)
     for number, place in enumerate(places):
         if place is not None:
-            offset = start + number * size + columns * 3
+            offset = start + number * size + columns
             struct.pack_into("=dd", changed, offset, ratios[place], base_ratios[place])
     return bytes(changed)
 

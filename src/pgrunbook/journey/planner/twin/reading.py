@@ -45,7 +45,10 @@ class TwinSize:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TwinStatistics:
-    """What ANALYZE knows of one column (of a table, or of an index where that is an expression), as text."""
+    """What ANALYZE knows of one column (of a table, or of an index where that is an expression), as text.
+
+    `low` and `high` are the column's true ends where an index told them.
+    """
 
     schema: str
     name: str
@@ -64,6 +67,8 @@ class TwinStatistics:
     range_length_histogram: str | None
     range_empty_ratio: str | None
     range_bounds_histogram: str | None
+    low: str | None = None
+    high: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,14 @@ select
     'n_distinct', r.n_distinct::float4,
     'most_common_vals', r.most_common_values,
     'most_common_freqs', r.most_common_ratios::float4[],
-    'histogram_bounds', r.histogram_bounds,
+    'histogram_bounds', case
+      when r.low is null or r.high is null then r.histogram_bounds
+      else (
+        array[r.low]
+        || (r.histogram_bounds::text[])[2:pg_catalog.cardinality(r.histogram_bounds::text[]) - 1]
+        || array[r.high]
+      )::text
+    end,
     'correlation', r.correlation::float4,
     'most_common_elems', r.most_common_elements,
     'most_common_elem_freqs', r.most_common_element_ratios::float4[],
@@ -28,11 +35,12 @@ from unnest(
   %(average_width_bytes)s::text[], %(n_distinct)s::text[], %(most_common_values)s::text[],
   %(most_common_ratios)s::text[], %(histogram_bounds)s::text[], %(correlation)s::text[],
   %(most_common_elements)s::text[], %(most_common_element_ratios)s::text[], %(element_count_histogram)s::text[],
-  %(range_length_histogram)s::text[], %(range_empty_ratio)s::text[], %(range_bounds_histogram)s::text[]
+  %(range_length_histogram)s::text[], %(range_empty_ratio)s::text[], %(range_bounds_histogram)s::text[],
+  %(low)s::text[], %(high)s::text[]
 ) as r(
   schema, name, column_name, is_inherited, null_ratio, average_width_bytes, n_distinct, most_common_values,
   most_common_ratios, histogram_bounds, correlation, most_common_elements, most_common_element_ratios,
-  element_count_histogram, range_length_histogram, range_empty_ratio, range_bounds_histogram
+  element_count_histogram, range_length_histogram, range_empty_ratio, range_bounds_histogram, low, high
 )
 join pg_catalog.pg_namespace as n on n.nspname = r.schema
 join pg_catalog.pg_class as c on c.relnamespace = n.oid and c.relname = r.name

@@ -9,6 +9,7 @@ from pgrunbook.journey.planner import sizes
 from pgrunbook.journey.planner.twin import catalog
 from pgrunbook.journey.planner.twin.catalog import TwinColumn, TwinIndex
 from pgrunbook.journey.planner.twin.files import Files
+from pgrunbook.journey.planner.twin.samples import Samples
 from pgrunbook.pg.connect import Session
 
 # Operator classes whose GiST indexes are built bottom up.
@@ -24,8 +25,9 @@ RowsWhere = Callable[[str, str], float]  # table, predicate: rows that fulfil it
 class Shaper:
     """Knows the files and asks the planner how many rows a partial index would hold."""
 
-    def __init__(self, admin: Session, files: Files, rows_where: RowsWhere, tools: str) -> None:
+    def __init__(self, admin: Session, files: Files, rows_where: RowsWhere, tools: str, samples: Samples) -> None:
         self._admin = admin
+        self._samples = samples
         self._files = files
         self._rows_where = rows_where
         self._evict = f"select {tools}.pg_buffercache_evict_relation(%(oid)s::oid::regclass)"
@@ -33,7 +35,49 @@ class Shaper:
     def shape(self, indexes: Sequence[TwinIndex]) -> dict[int, int]:
         """Shape all that have a file; returns their pages."""
         columns = catalog.columns(self._admin, [index.oid for index in indexes])
+        if any(self._derive(index, columns[index.oid]) for index in indexes):
+            columns = catalog.columns(self._admin, [index.oid for index in indexes])
         return {index.oid: self._shape(index, columns[index.oid]) for index in indexes if index.path}
+
+    def _derive(self, index: TwinIndex, columns: Sequence[TwinColumn]) -> bool:
+        """Whether statistics were found for one of the index's expressions."""
+        found = False
+        for column in columns:
+            if not column.is_expression or column.is_included or not index.path:
+                continue
+            if index.method == "gin" and column.operator_class != "tsvector_ops":
+                continue
+            text = self._expression(index, column)
+            sample = self._samples.of(index.table_oid, index.table_schema, index.table_label, text)
+            if sample is not None:
+                found |= self._samples.derive(
+                    index.schema,
+                    index.name,
+                    column.position,
+                    text,
+                    sample,
+                    rows=index.table_rows,
+                    type_name="tsvector" if column.operator_class == "tsvector_ops" else "",
+                )
+        return found
+
+    def _expression(self, index: TwinIndex, column: TwinColumn) -> str:
+        row = self._admin.execute(
+            "select pg_catalog.pg_get_indexdef(%(oid)s::oid, %(position)s::int4, true)",
+            {"oid": index.oid, "position": column.position},
+        ).fetchone()
+        return str(row[0]) if row else ""
+
+    def _gin_keys(self, index: TwinIndex, column: TwinColumn, rows: float) -> sizes.GinKeys:
+        found = self._samples.gin_keys(
+            index.table_oid,
+            index.table_schema,
+            index.table_label,
+            self._expression(index, column),
+            column.operator_class,
+            rows=rows,
+        )
+        return found if found is not None else sizes.usual_keys(rows, column.sized)
 
     def _shape(self, index: TwinIndex, columns: Sequence[TwinColumn]) -> int:
         rows = max(index.table_rows, 0.0)
@@ -55,7 +99,9 @@ class Shaper:
             self._files.shape_btree(index.path, shape)
             return shape.pages
         if index.method == "gin":
-            gin = sizes.gin(rows, [sizes.usual_keys(rows, column) for column in sized], heap_pages=index.table_pages)
+            gin = sizes.gin(
+                rows, [self._gin_keys(index, column, rows) for column in columns], heap_pages=index.table_pages
+            )
             self._files.shape_gin(index.path, gin)
             return gin.pages
         if index.method == "brin":

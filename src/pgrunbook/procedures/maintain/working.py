@@ -18,7 +18,7 @@ from pgrunbook.journey.diagnose.seen import Seen
 from pgrunbook.journey.observe import observe
 from pgrunbook.journey.observe.databases import DATABASES
 from pgrunbook.journey.observe.disk import free_bytes
-from pgrunbook.journey.observe.host import serves_here
+from pgrunbook.journey.observe.host import HostWatch
 from pgrunbook.journey.steps.runner import PATIENCE, Patience
 from pgrunbook.model import NotRead, Question, Snapshot
 from pgrunbook.model.plan import Progress, RunOutcome, StepState, TargetPrint
@@ -176,4 +176,4 @@ def _figures(outcome: RunOutcome) -> dict[str, int | str]:
 
 def _cores(conn: Session) -> int | None:
     """The processors of our own machine, if the server runs on it."""
-    return os.cpu_count() if serves_here(conn.info.backend_pid) else None
+    return os.cpu_count() if HostWatch.beside(conn) is not None else None

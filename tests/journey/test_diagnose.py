@@ -250,6 +250,21 @@ def test_rates_come_from_a_window_or_from_an_older_snapshot(pg: FreshDatabase, c
     assert "of database" in other.err
 
 
+def test_what_does_not_move_is_told_alike_at_once_in_a_window_and_since_a_snapshot(
+    pg: FreshDatabase, cli: CommandLine
+) -> None:
+    copies(pg)
+    pg.execute("create table u (x timestamp)", "create sequence s as smallint", "insert into u values (now())")
+    only = ("--only", "index", "--only", "schema", "--only", "rls", "--format", "json")
+    cli("snapshot", "save", "s.json", pg.dsn)
+    told = [
+        [(one["fingerprint"], one["severity"], one["object"]) for one in findings(cli("diagnose", *words, *only).out)]
+        for words in ((pg.dsn,), (pg.dsn, "--window", "0.3"), (pg.dsn, "--since", "s.json"), ("--snapshot", "s.json"))
+    ]
+    assert len(told[0]) >= 3
+    assert told[1:] == [told[0]] * 3
+
+
 def test_a_schema_that_does_not_exist_is_an_error_and_no_empty_answer(pg: FreshDatabase, cli: CommandLine) -> None:
     ended = cli("diagnose", pg.dsn, "--schema", "publik")
     assert ended.code == 64

@@ -115,3 +115,38 @@ def test_a_standby_is_judged_without_errors(server18: FreshDatabase, replica: Cl
     diagnosis = examined(replica.dsn(server18.name))
     assert objects(diagnosis) == []
     assert {"dead_rows", "stale_statistics", "never_analyzed"} <= {blind.check for blind in diagnosis.blind}
+
+
+HOSTILE = (
+    "statement_timeout = 1",
+    "lock_timeout = 1",
+    "idle_in_transaction_session_timeout = 500",
+    "default_transaction_isolation = 'serializable'",
+    "search_path = 'nowhere'",
+    "datestyle = 'German'",
+    "intervalstyle = 'sql_standard'",
+    "standard_conforming_strings = off",
+    "extra_float_digits = -15",
+    "bytea_output = 'escape'",
+    "row_security = off",
+    "work_mem = '64kB'",
+    "array_nulls = off",
+)
+
+
+def test_a_roles_own_settings_change_no_verdict(server18: FreshDatabase) -> None:
+    server18.execute(
+        "create table t (id int primary key, x int, y timestamp)",
+        "create index a on t (x)",
+        "create index b on t (x)",
+        "create extension pg_stat_statements",
+    )
+    role = server18.role("odd", member_of="pg_monitor")
+
+    def asked() -> list[str]:
+        answer = diagnose(server18.dsn_as(role), skip=("session", "query"))
+        return [f.fingerprint for f in answer.findings] + [f"{b.check} {b.object}" for b in answer.blind]
+
+    before = asked()
+    server18.execute(*(f"alter role odd set {setting}" for setting in HOSTILE))
+    assert asked() == before

@@ -16,7 +16,7 @@ from pgrunbook.journey.observe.memory import collector_resting
 from pgrunbook.journey.observe.server import probe
 from pgrunbook.model import Question, Reading, Server, ServerRole, Snapshot, Unread
 from pgrunbook.pg import sqlfile
-from pgrunbook.pg.connect import Session, connect, first_line, into
+from pgrunbook.pg.connect import Session, connect, first_line, into, translated
 
 Row = TypeVar("Row")
 
@@ -54,7 +54,8 @@ class Observer:
 
     def __init__(self, conn: Session) -> None:
         self._conn = conn
-        self.server: Server = self._transaction(lambda: probe(conn))
+        with translated("asking what server this is"):
+            self.server: Server = self._transaction(lambda: probe(conn))
 
     def _transaction(self, body: Any) -> Any:
         try:
@@ -65,7 +66,17 @@ class Observer:
             raise
         finally:
             if not self._conn.closed:
-                self._conn.execute("rollback")
+                self._roll_back()
+
+    def _roll_back(self) -> None:
+        """End the transaction.  A role's own time limits are back once it is aborted, and may end the session."""
+        try:
+            self._conn.execute("rollback")
+        except (psycopg.OperationalError, psycopg.InterfaceError) as exc:
+            raise Unreachable(
+                f"the connection was lost while observing: {first_line(exc)}",
+                hint=f"Give the role {self._conn.info.user} longer time limits, or ask again.",
+            ) from exc
 
     def _leave(self) -> None:
         """Roll back after an interrupt.  Where a command is half sent that fails, and must not hide the interrupt."""

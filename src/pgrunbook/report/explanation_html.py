@@ -26,12 +26,11 @@ def render(found: Explanation) -> str:
     asked = found.asked
     return page(
         f"Explained: {asked.source}",
-        tag("header", brand(), tag("p", f"{found.server.database} · PostgreSQL {found.server.version}")),
-        tag("h1", f"Explained: {asked.source}"),
+        tag("header", brand(), tag("h1", f"Explained: {asked.source}"), _server(found), class_="top"),
         tag("pre", short(asked.text), class_="sql"),
         tag("p", f"{basis_words(found.plan)}. Planned as {found.as_whom}. {counter_words(asked)}"),
         tag("h2", "Plan"),
-        _tree(found.plan, found.plan.root),
+        tag("div", tag("div", _tree(found.plan, found.plan.root), class_="pad"), class_="card"),
         _section("What the plan shows", [_insight(found, number) for number in range(len(found.insights))]),
         _section("Other ways to say it", [_rewrite(one) for one in found.rewrites]),
         _section(
@@ -53,15 +52,24 @@ def render(found: Explanation) -> str:
     )
 
 
+def _server(found: Explanation) -> Markup:
+    return tag("span", f"{found.server.database} · PostgreSQL {found.server.version}", class_="mute")
+
+
 def _section(title: str, content: list[Markup]) -> Markup | None:
-    return tag("section", tag("h2", title), content) if content else None
+    return (
+        tag("section", tag("h2", title), [tag("div", tag("div", one, class_="pad"), class_="card") for one in content])
+        if content
+        else None
+    )
 
 
 def _tree(plan: QueryPlan, node: PlanNode) -> Markup:
     """A node and what is below it; the hottest have a bar."""
     figures = " · ".join(node_figures(plan, node))
     conditions: Content = [
-        tag("div", tag("small", f"{label}: "), tag("code", text)) for label, text in node_conditions(node)
+        tag("div", tag("span", f"{label}: ", class_="mute small"), tag("code", text))
+        for label, text in node_conditions(node)
     ]
     head = tag(
         "summary",
@@ -69,7 +77,8 @@ def _tree(plan: QueryPlan, node: PlanNode) -> Markup:
         f" {figures} ",
         tag("meter", value=round(plan.share(node), 3), min=0, max=1, title="its own part of the whole"),
     )
-    return tag("details", head, conditions, [_tree(plan, child) for child in node.children], open=True)
+    below = [_tree(plan, child) for child in node.children]
+    return tag("details", head, tag("div", conditions, below, style="margin-left: 22px"), open=True)
 
 
 def _insight(found: Explanation, number: int) -> Markup:

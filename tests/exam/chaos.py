@@ -247,9 +247,9 @@ def main() -> int:
         chaos = Chaos(database=database, killable=killable, folder=Path(folder))
         print(" " * 26 + "".join(f"{point.name:^{len(point.name) + 2}}" for point in points))
         for case in cases:
+            known = len(chaos.wrong)
             print(f"{case.kind:26}{chaos.row(case, points)}", flush=True)
-        for what in chaos.wrong:
-            print(what)
+            print("".join(f"  {what}\n" for what in chaos.wrong[known:]), end="", flush=True)
     return _summary(chaos, asked.major, len(cases), len(points), time.monotonic() - began)
 
 

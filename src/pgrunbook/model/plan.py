@@ -51,12 +51,21 @@ class MeasuredQuery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What a step is reckoned to take: estimated, never measured.  `disk_bytes` below 0 are given back."""
+
+    duration_s: float
+    disk_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedStep:
-    """One step, the finding that it mends, and the queries that are measured before and after it."""
+    """One step, the finding that it mends, the queries measured before and after it, and what it should take."""
 
     step: StepSpec
     finding: str = ""
     queries: tuple[MeasuredQuery, ...] = ()
+    expected: Expected | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -119,7 +119,10 @@ class Finding:
 
     @property
     def fingerprint(self) -> str:
-        """A name that outlives restarts: a hash of check, kind, object and columns; no OIDs, no figures."""
+        """A name that outlives restarts: a hash of check, kind, object and columns; no OIDs, no figures.
+
+        A table may lack two indexes on the same columns: one that is no B-tree is told apart by its method.
+        """
         columns = self.evidence.get("columns")
         identity = [
             self.check,
@@ -127,6 +130,9 @@ class Finding:
             self.object,
             list(columns) if isinstance(columns, tuple) else columns,
         ]
+        method = self.evidence.get("method")
+        if self.kind is Kind.TABLE and isinstance(columns, tuple) and method not in {None, "btree"}:
+            identity.append(str(method))
         return hashlib.sha256(json.dumps(identity, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()[
             :16
         ]

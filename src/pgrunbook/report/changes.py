@@ -8,15 +8,16 @@ from typing import Any, Protocol
 from rich.text import Text
 
 from pgrunbook.model import Lock
-from pgrunbook.model.plan import RunOutcome, StepOutcome, StepState
+from pgrunbook.model.plan import Expected, RunOutcome, StepOutcome, StepState
 from pgrunbook.model.rehearsal import Rehearsal, RehearsalState, RehearsedStep
 from pgrunbook.record.history import History, RunStep
 from pgrunbook.report.lines import Lines
-from pgrunbook.report.words import clean, counted, duration, one_line
+from pgrunbook.report.words import clean, counted, duration, one_line, size
 
 INDENT = 5
 LABEL = 8
 STATE = 12
+MOMENT_S = 0.1
 _STATE_STYLE = {
     StepState.KEPT: "bold green",
     StepState.ALREADY: "green",
@@ -66,13 +67,18 @@ class Change(Protocol):
         ...
 
 
-def plan(lines: Lines, steps: Sequence[Change], *, measured: Sequence[int]) -> None:
-    """What would be done: each step with its SQL, lock, risk and undo.  `measured` are numbers of queries."""
-    for number, (step, queries) in enumerate(zip(steps, measured, strict=True), start=1):
+def plan(
+    lines: Lines, steps: Sequence[Change], *, measured: Sequence[int], expected: Sequence[Expected | None] = ()
+) -> None:
+    """What would be done: each step with its SQL, lock, time, risk and undo.  `measured` are numbers of queries."""
+    reckoned = expected or [None] * len(steps)
+    for number, (step, queries, takes) in enumerate(zip(steps, measured, reckoned, strict=True), start=1):
         lines.text(Text(one_line(step.title), style="bold"), indent=INDENT, first=Text(f"{number:>3}", style="dim"))
         _labelled(lines, "sql", _joined(step.statements()), style="green")
         lock = "no table lock" if step.lock is Lock.NONE else step.lock.value.lower()
         _labelled(lines, "lock", f"{lock}, waited for at most {duration(step.lock_budget_s)} a try")
+        if takes is not None:
+            _labelled(lines, "takes", expected_words(takes))
         if step.risk:
             _labelled(lines, "risk", step.risk)
         undo = _joined(step.undo_statements()) or "from what is captured before the step"
@@ -80,6 +86,19 @@ def plan(lines: Lines, steps: Sequence[Change], *, measured: Sequence[int]) -> N
         if queries:
             _labelled(lines, "proof", f"{counted(queries, 'query', 'queries')} measured before and after")
         lines.blank()
+
+
+def expected_words(takes: Expected) -> str:
+    """About how long and how much disk, estimated.
+
+    >>> expected_words(Expected(duration_s=0.1)), expected_words(Expected(duration_s=90.0, disk_bytes=2**30))
+    ('a moment (estimated)', 'about 1 min 30 s and 1.0 GB of disk (estimated)')
+    """
+    seconds = "a moment" if takes.duration_s <= MOMENT_S else f"about {duration(takes.duration_s)}"
+    if takes.disk_bytes > 0:
+        return f"{seconds} and {size(takes.disk_bytes)} of disk (estimated)"
+    freed = f"; gives {size(-takes.disk_bytes)} of disk back" if takes.disk_bytes < 0 else ""
+    return f"{seconds}{freed} (estimated)"
 
 
 def rehearsal(lines: Lines, result: Rehearsal) -> None:

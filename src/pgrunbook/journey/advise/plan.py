@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from pgrunbook.journey.advise.expecting import Sizes, expect
 from pgrunbook.journey.observe.statements import STATEMENTS, Statement
 from pgrunbook.model import Finding, NotRead, Severity, Snapshot
 from pgrunbook.model.plan import MeasuredQuery, Plan, PlannedStep, TargetPrint
@@ -13,11 +14,13 @@ from pgrunbook.model.plan import MeasuredQuery, Plan, PlannedStep, TargetPrint
 def plan_of(findings: Sequence[Finding], snapshot: Snapshot, *, least: Severity = Severity.WARNING) -> Plan:
     """The first step that each finding of at least this severity advises; findings without a step are left out."""
     statements = _by_queryid(snapshot)
+    sizes = Sizes.of(snapshot)
     steps = [
         PlannedStep(
             step=advice.step,
             finding=finding.fingerprint,
             queries=_queries(finding, statements),
+            expected=expect(advice.step, sizes),
         )
         for finding in findings
         if finding.severity.rank <= least.rank

@@ -17,7 +17,7 @@ from pgrunbook import __version__
 from pgrunbook.errors import Refused, UsageError
 from pgrunbook.journey.steps import load as load_step
 from pgrunbook.model import StepSpec
-from pgrunbook.model.plan import MeasuredQuery, Plan, PlannedStep, TargetPrint
+from pgrunbook.model.plan import Expected, MeasuredQuery, Plan, PlannedStep, TargetPrint
 
 FORMAT = 1
 _MARK = "pgrunbook_plan"
@@ -75,6 +75,7 @@ def _step(planned: PlannedStep) -> dict[str, Any]:
         "lock": step.lock.value,
         "lock_budget_s": step.lock_budget_s,
         "risk": step.risk,
+        "expected": {"basis": "estimated", **asdict(planned.expected)} if planned.expected is not None else None,
         "measured": [asdict(query) for query in planned.queries],
         "step": {"kind": planned.step.kind, "params": dict(planned.step.params)},
     }
@@ -86,7 +87,14 @@ def _step_again(stored: Mapping[str, Any]) -> PlannedStep:
         step=StepSpec(kind=spec["kind"], params={name: _tuples(value) for name, value in spec["params"].items()}),
         finding=stored["finding"],
         queries=tuple(MeasuredQuery(**query) for query in stored["measured"]),
+        expected=_expected_again(stored.get("expected")),
     )
+
+
+def _expected_again(stored: Mapping[str, Any] | None) -> Expected | None:
+    if stored is None:
+        return None
+    return Expected(duration_s=float(stored["duration_s"]), disk_bytes=int(stored["disk_bytes"]))
 
 
 def _tuples(value: Any) -> Any:

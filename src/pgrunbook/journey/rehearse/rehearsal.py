@@ -19,7 +19,7 @@ import psycopg
 from pgrunbook.errors import Refused, RehearsalFailed, RunbookError, Unsupported
 from pgrunbook.journey.observe.observer import Observer
 from pgrunbook.journey.rehearse.lock_watch import LockWatch, stronger
-from pgrunbook.journey.rehearse.scope import relation_of, why_not
+from pgrunbook.journey.rehearse.scope import is_invalid_index, relation_of, why_not
 from pgrunbook.journey.steps import Step, spec_of
 from pgrunbook.journey.steps.runner import Patience, Ran, run_step, take_back
 from pgrunbook.lab import Binaries, Cluster, available_binaries, start_cluster
@@ -216,6 +216,8 @@ class _Stage:
         """What the target has and the copy lacks, so that nothing can be said about the step."""
         if relation_of(step, target) is None or relation_of(step, self._conn) is not None:
             return None
+        if is_invalid_index(step, target):
+            return "an invalid index is in no dump of a schema, so the copy has none; it can be tried on the target only"
         why = "; ".join(f"{item.what}: {item.reason}" for item in self._copy.left_out[:3])
         return f"what it is about could not be copied ({why or 'no reason was given'})"
 

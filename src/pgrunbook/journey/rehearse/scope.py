@@ -26,6 +26,21 @@ left join pg_catalog.pg_index as i on i.indexrelid = c.oid
 where n.nspname = %(schema)s and c.relname = %(name)s"""
 
 
+_INVALID = """/* pgrunbook: invalid_index */
+select not (i.indisvalid and i.indisready)
+from pg_catalog.pg_index as i
+join pg_catalog.pg_class as c on c.oid = i.indexrelid
+join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+where n.nspname = %(schema)s and c.relname = %(name)s"""
+
+
+def is_invalid_index(step: Step, conn: Session) -> bool:
+    """Whether the step is about an index that is invalid on this server: no dump of a schema tells of it."""
+    place = {"schema": getattr(step, "schema", None), "name": getattr(step, "name", None)}
+    row = conn.execute(_INVALID, place).fetchone()
+    return row is not None and bool(row[0])
+
+
 def why_not(step: Step) -> str | None:
     """Why the step cannot be rehearsed on a copy of the schema; None when it can."""
     return _NOT_ON_A_COPY.get(step.object[0])

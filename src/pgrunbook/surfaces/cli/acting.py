@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pgrunbook.errors import UsageError
+from pgrunbook.errors import Refused, UsageError
 from pgrunbook.journey.act import apply as act
 from pgrunbook.journey.act import undo as take_back
 from pgrunbook.journey.advise import plan_file
@@ -99,7 +99,13 @@ def apply(
         return Exit.FINE
     if plan.steps and rehearse_first and result is not None:
         raise_if_failed(result)
-    question = f"Apply {counted(len(plan.steps), 'step')} to {describe(wanted.dsn)}?"
+    untried = "" if not plan.steps or not rehearse_first or result is not None else " without a rehearsal"
+    if untried and yes:
+        raise Refused(
+            "the plan cannot be rehearsed on this machine, and nobody agreed to go without; nothing was changed",
+            hint="Install what the note above names, or agree with --no-rehearse.",
+        )
+    question = f"Apply {counted(len(plan.steps), 'step')} to {describe(wanted.dsn)}{untried}?"
     consent.ask(question, plan.target.database, yes=yes)
     with watching(invocation) as tell:
         outcome = act(plan.steps, wanted.dsn, verify=QueryVerifier(), progress=tell, target=plan.target)

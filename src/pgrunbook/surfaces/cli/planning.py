@@ -112,7 +112,12 @@ def choose(diagnosis: Diagnosis, ids: Sequence[str], target: TargetPrint) -> tup
 def show(lines: Lines, plan: Plan) -> None:
     """Draw the plan's steps."""
     steps = [load_step(planned.step) for planned in plan.steps]
-    changes.plan(lines, steps, measured=[len(planned.queries) for planned in plan.steps])
+    changes.plan(
+        lines,
+        steps,
+        measured=[len(planned.queries) for planned in plan.steps],
+        expected=[planned.expected for planned in plan.steps],
+    )
 
 
 def try_out(plan: Plan, dsn: str, invocation: Invocation) -> Rehearsal | None:

@@ -265,7 +265,7 @@ def weight_words(one: Rewrite) -> str:
     if one.before is None or one.after is None:
         return f"not planned: {one.unplanned}" if one.unplanned else "not planned"
     if one.before.ms is not None and one.after.ms is not None:
-        return f"measured {duration(one.before.ms / 1000)} → {duration(one.after.ms / 1000)}"
+        return f"measured, one run each: {duration(one.before.ms / 1000)} → {duration(one.after.ms / 1000)}"
     return f"estimated cost {number(one.before.cost)} → {number(one.after.cost)}"
 
 

@@ -241,10 +241,16 @@ def test_a_far_trigger_counts_whatever_the_share() -> None:
 
 
 def test_statistics_go_stale_by_share_not_by_number() -> None:
-    assert found(tables((relation(), activity(modified_rows=140_000))), "stale_statistics") == []
-    assert found(tables((relation(), activity(modified_rows=160_000))), "stale_statistics") == WARNED
-    fresh = activity(modified_rows=160_000, last_autoanalyze_at=NOW - timedelta(seconds=70))
+    assert found(tables((relation(), activity(modified_rows=190_000))), "stale_statistics") == []
+    assert found(tables((relation(), activity(modified_rows=210_000))), "stale_statistics") == WARNED
+    fresh = activity(modified_rows=210_000, last_autoanalyze_at=NOW - timedelta(seconds=70))
     assert found(tables((relation(), fresh)), "stale_statistics") == []
+
+
+def test_a_small_table_that_is_written_often_is_planned_well_enough() -> None:
+    counter = relation(estimated_rows=3.0, pages=1)
+    assert found(tables((counter, activity(live_rows=3, modified_rows=5000))), "stale_statistics") == []
+    assert found(tables((counter, activity(live_rows=4000, modified_rows=5000))), "stale_statistics") == WARNED
 
 
 def test_a_late_count_of_rows_that_analyze_saw_is_no_change() -> None:

@@ -47,7 +47,8 @@ class Limits:
 
     `calls`: a page or two of rows, each with its look-up, a few times over.  `rows`: a look-up gives few rows.
     `repeats`: seen to begin so often within one transaction, in a tenth of a second.  `parent_rows`: a parent returns
-    several rows; it returned between `ratio_min` and `ratio_max` times as many as there were look-ups.  `calls_ratio`:
+    several rows; it returned between `ratio_min` and `ratio_max` times as many as there were look-ups.  `peers`: where
+    more statements ran just as often they belong to one visit, and the number of rows is a coincidence.  `calls_ratio`:
     nearly all that clients sent, where the look-up is by a foreign key.
     """
 
@@ -57,6 +58,7 @@ class Limits:
     parent_rows: float = 3.0
     ratio_min: float = 0.9
     ratio_max: float = 1.1
+    peers: int = 3
     calls_ratio: float = 0.8
 
 
@@ -134,13 +136,15 @@ def _look_up(cost: Cost, seen: Seen) -> _LookUp | None:
 def _parent(look_up: _LookUp, seen: Seen, limits: Limits) -> Cost | None:
     """A statement that returned, in all its calls, about as many rows as there were look-ups."""
     cost = look_up.cost
+    mates = [other for other in seen.derived(statement_costs).toplevel if set(other.roles) & set(cost.roles)]
+    if sum(abs(other.calls - cost.calls) <= 0.02 * cost.calls for other in mates) - 1 > limits.peers:
+        return None
     near = [
         other
-        for other in seen.derived(statement_costs).toplevel
+        for other in mates
         if other.queryid != cost.queryid
         and other.calls * limits.parent_rows <= other.rows
         and limits.ratio_min * cost.calls <= other.rows <= limits.ratio_max * cost.calls
-        and set(other.roles) & set(cost.roles)
     ]
     texts = seen.derived(query_texts)
     for other in sorted(near, key=lambda other: abs(other.rows - cost.calls)):

@@ -39,15 +39,15 @@ from pgrunbook.model import Finding, Kind, Severity, Verdict
 class Limits:
     """When changed rows are a fault and not the ordinary swing between two visits of autovacuum.
 
-    `min_rows`: a table that changed by less is planned well enough by its pages alone.  `trigger_factor` × its trigger
-    is 15 % of a table with the default scale factor; `far_factor` finds large tables with a small one.
+    `min_rows`: a table that changed by less, or has fewer, is planned well enough by its pages alone.  `trigger_factor`
+    × its trigger is 15 % of a table with the default scale factor; `far_factor` finds large tables with a small one.
     `modified_ratio` is the share below which estimates hardly move.  Where autovacuum analyzed within `recent_naps` of
     its naps, it is at work (a table that grows quickly is past its trigger most of the time) and gets its next turn.
     """
 
     min_rows: int = 1000
     trigger_factor: float = 1.5
-    modified_ratio: float = 0.12
+    modified_ratio: float = 0.2
     far_factor: float = 5.0
     recent_naps: float = 2.0
 
@@ -72,7 +72,7 @@ def judge(seen: Seen, limits: Limits) -> Iterator[Verdict]:
 
 def _is_past(table: Upkeep, seen: Seen, limits: Limits) -> bool:
     changed = _changed_rows(table, seen, limits)
-    if changed < limits.min_rows:
+    if min(changed, max(table.rows, float(table.activity.live_rows))) < limits.min_rows:
         return False
     is_past = changed > limits.trigger_factor * table.analyze_trigger_rows
     is_far = changed > limits.far_factor * table.analyze_trigger_rows

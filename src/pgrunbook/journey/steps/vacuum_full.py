@@ -59,7 +59,7 @@ class _Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VacuumFull(Irreversible):
-    """VACUUM (FULL, ANALYZE) of one table, or the same by pg_repack (`by`)."""
+    """VACUUM (FULL) of one table, or the same by pg_repack (`by`), then an ordinary VACUUM (ANALYZE)."""
 
     kind: ClassVar[str] = "vacuum_full"
     stage: ClassVar[Stage] = Stage.UPKEEP
@@ -97,8 +97,10 @@ class VacuumFull(Irreversible):
     def statements(self) -> tuple[str, ...]:
         if self.by == PG_REPACK:
             words = repack_client.command(self.schema, self.table, wait_s=self.lock_budget_s)
-            return (f"-- {' '.join(words[:-1])} --table '{self.object[1]}'",)
-        return (f"VACUUM (FULL, ANALYZE) {self.object[1]}",)
+            rewrite = f"-- {' '.join(words[:-1])} --table '{self.object[1]}'"
+        else:
+            rewrite = f"VACUUM (FULL) {self.object[1]}"
+        return rewrite, f"VACUUM (ANALYZE, SKIP_LOCKED) {self.object[1]}"
 
     def precheck(self, conn: Session, server: Server) -> None:
         """Refuse catalogs, what has no file of its own, and a table for whose copy there is no room."""
@@ -131,12 +133,16 @@ class VacuumFull(Irreversible):
         }
 
     def do(self, conn: Session) -> None:
-        """Clear away what a killed pg_repack left, then rewrite."""
+        """Clear away what a killed pg_repack left, rewrite, and make the visibility map that a rewrite does not.
+
+        The latter must not make us rewrite once more, so it passes by when somebody has the table.
+        """
         repack_client.clear_leftovers(conn, self.schema, self.table)
         if self.by == PG_REPACK:
             repack_client.run(conn, self.schema, self.table, wait_s=self.lock_budget_s)
         else:
             conn.execute(self.statements()[0].encode())
+        conn.execute(self.statements()[1].encode())
 
     def mend(self, conn: Session, before: Before) -> None:
         """VACUUM FULL leaves nothing; pg_repack does when it is killed."""

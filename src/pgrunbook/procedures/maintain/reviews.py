@@ -21,6 +21,7 @@ from pgrunbook.journey.diagnose.seen import Seen
 from pgrunbook.journey.diagnose.tables import bloat, indexes, queries, tables
 from pgrunbook.journey.observe import snapshot_file
 from pgrunbook.journey.observe.databases import DATABASES
+from pgrunbook.journey.observe.host import Host, HostWatch
 from pgrunbook.journey.observe.indexes import INDEXES
 from pgrunbook.journey.observe.relations import RELATIONS
 from pgrunbook.journey.observe.sessions import SESSIONS
@@ -31,6 +32,7 @@ from pgrunbook.journey.observe.windowed import since
 from pgrunbook.model import NotRead, Question, Snapshot, Value
 from pgrunbook.model.health import Health
 from pgrunbook.model.plan import TargetPrint
+from pgrunbook.pg.connect import connect
 from pgrunbook.pg.parse import Parser
 from pgrunbook.procedures.maintain.ledger import Performance
 from pgrunbook.procedures.maintain.tasks import Task
@@ -41,6 +43,7 @@ from pgrunbook.report.table import Column, Table
 from pgrunbook.report.words import counted, duration, figure, size
 
 KEPT = "last-slow-queries.snapshot.json"
+WATCHED_S = 5.0  # how long a capacity review watches, when nobody says
 SHORTEST_GROWTH_S = 3600.0  # of a shorter time a rate would be noise
 _FAMILIES: Mapping[Task, tuple[str, ...]] = {
     Task.SLOW_QUERIES: ("query", "no_query_statistics"),
@@ -76,13 +79,25 @@ class Reviewed:
         return TargetPrint.of(self.snapshot.server)
 
 
-def ask(task: Task, request: Request, dsn: str) -> Snapshot:
-    """Observe what the review of this task needs."""
-    return look(dataclasses.replace(request, only=_FAMILIES[task], skip=()), dsn, also=_ALSO[task])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """What a review is made of; `host` is the server's machine, if we run on it."""
+
+    snapshot: Snapshot
+    host: Host | None = None
 
 
-def make(task: Task, request: Request, snapshot: Snapshot, earlier: Sequence[Performance]) -> Reviewed:
+def ask(task: Task, request: Request, dsn: str) -> Observed:
+    """Observe what the review of this task needs, for the request's window."""
+    with connect(dsn, station="maintain") as conn:
+        watch = HostWatch.beside(conn) if task is Task.CAPACITY else None
+        snapshot = look(dataclasses.replace(request, only=_FAMILIES[task], skip=()), conn, also=_ALSO[task])
+        return Observed(snapshot=snapshot, host=watch.look() if watch is not None else None)
+
+
+def make(task: Task, request: Request, observed: Observed, earlier: Sequence[Performance]) -> Reviewed:
     """Make the report of what was observed.  `earlier` are past performances, for the growth since."""
+    snapshot = observed.snapshot
     facts: list[str] = []
     if task is Task.SLOW_QUERIES and snapshot.earlier is None:
         snapshot, words = _since_last(snapshot)
@@ -101,7 +116,7 @@ def make(task: Task, request: Request, snapshot: Snapshot, earlier: Sequence[Per
         else:
             figures = _capacity_figures(seen)
             last = [one for one in earlier if one.task is task and one.end is not None and one.end.counts]
-            health = health_of(snapshot, diagnosis)
+            health = health_of(snapshot, diagnosis, host=observed.host)
             facts += _capacity_facts(figures, last[-1] if last else None, seen.at, health)
             shown = [
                 ("Key metrics", _metrics(health)),

@@ -17,6 +17,7 @@ from pgrunbook.pg.connect import describe, resolve_dsn
 from pgrunbook.procedures.maintain import activity, working
 from pgrunbook.procedures.maintain.arrangements import arrangements
 from pgrunbook.procedures.maintain.ledger import last_runs, load
+from pgrunbook.procedures.maintain.reviews import WATCHED_S
 from pgrunbook.procedures.maintain.selection import Selection
 from pgrunbook.procedures.maintain.tasks import Task, task_named
 from pgrunbook.procedures.maintain.working import Look, Work
@@ -111,10 +112,13 @@ class _Performing:
     def one(self, work: Work) -> int:
         """One task."""
         if work.task.is_review:
+            request = request_from(self.settings)
+            if work.task is Task.CAPACITY and self.wish.window_s is None and not request.window_s:
+                request = replace(request, window_s=WATCHED_S)
             return review(
                 self.invocation,
                 work.task,
-                request_from(self.settings),
+                request,
                 self.dsn,
                 form=self.wish.form,
                 output=self.wish.output,

@@ -46,9 +46,9 @@ def review(
     suffix = output.suffix.lower() if output is not None else ""
     chosen = form if form in _RENDERERS else _FORM_OF_SUFFIX.get(suffix, "html" if keep else "markdown")
     with busy(invocation, "looking …"):
-        snapshot = reviews.ask(task, request, dsn)
-        folder = folder_for(TargetPrint.of(snapshot.server))
-        made = reviews.make(task, request, snapshot, ledger.load(folder))
+        observed = reviews.ask(task, request, dsn)
+        folder = folder_for(TargetPrint.of(observed.snapshot.server))
+        made = reviews.make(task, request, observed, ledger.load(folder))
     text = _RENDERERS[chosen](made.review)
     if dry_run:
         write(text)
@@ -58,7 +58,7 @@ def review(
         key = ledger.begin(journal, task)
         if kept is not None:
             write_file(*kept, private=True)
-        place = output if output is not None else _place(folder, task, snapshot.taken_at, chosen) if keep else None
+        place = output if output is not None else _place(folder, task, made.snapshot.taken_at, chosen) if keep else None
         if place is not None:
             place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_file(place, text, private=output is None)

@@ -180,3 +180,10 @@ def test_row_security_is_not_judged_for_somebody_who_is_no_application(garage: G
     found = garage.explained("select * from mine", analyze=False)
     assert [blind.object for blind in found.blind] == ["public.mine"]
     assert "--role" in found.blind[0].cure
+
+
+def test_a_table_that_is_sorted_for_its_first_rows_gets_the_order_as_an_index(garage: Garage) -> None:
+    one = garage.insights("select * from car order by word limit 10")["sort_for_limit"]
+    assert (one.evidence["rows_sorted"], one.evidence["rows_wanted"]) == (40000, 10)
+    assert "(word)" in one.cures[0].sql
+    assert "sort_for_limit" not in garage.insights("select * from trip order by at limit 10")

@@ -25,6 +25,7 @@ from pgrunbook.pg.connect import Session, first_line
 SAMPLE_ROWS = 30_000
 SMALL_PAGES = 20_000  # up to 160 MB single rows are sampled, which reads all of it; beyond that, whole pages
 PAIRS_MAX = 40
+BUDGET_S = 20.0  # for all of them
 COLUMNS_MAX = 4  # of one condition
 _BEGIN = (
     "begin transaction read only; set local search_path = pg_catalog; set local lock_timeout = 100;"
@@ -81,7 +82,8 @@ def read_correlations(conn: Session, server: Server, readings: Mapping[str, Any]
     seen: set[tuple[str, str, tuple[str, ...]]] = set()
     for row in known.rows:
         for schema, table, columns in _pairs(row):
-            if (schema, table, columns) not in seen and len(seen) < PAIRS_MAX:
+            in_time = len(seen) < PAIRS_MAX and time.monotonic() - started < BUDGET_S
+            if (schema, table, columns) not in seen and in_time:
                 seen.add((schema, table, columns))
                 rows.append(_counted(conn, row, schema, table, columns))
     return Reading(rows=tuple(rows), taken_at=datetime.now(UTC), duration_s=round(time.monotonic() - started, 3))

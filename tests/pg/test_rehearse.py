@@ -13,11 +13,14 @@ from pgrunbook.journey.steps import Before, Step
 from pgrunbook.journey.steps.analyze import Analyze
 from pgrunbook.journey.steps.create_index import CreateIndex
 from pgrunbook.journey.steps.drop_index import DropIndex
+from pgrunbook.journey.steps.drop_invalid_index import DropInvalidIndex
 from pgrunbook.journey.steps.drop_slot import DropSlot
 from pgrunbook.journey.steps.replace_policy import ReplacePolicy
+from pgrunbook.journey.steps.validate_constraint import ValidateConstraint
 from pgrunbook.lab import Pgbouncer
 from pgrunbook.lab.schema import dump
 from pgrunbook.model import Kind, Lock
+from pgrunbook.model.plan import MeasuredQuery
 from pgrunbook.model.rehearsal import Rehearsal, RehearsalState
 from pgrunbook.pg.connect import Session
 
@@ -225,3 +228,47 @@ def test_a_step_that_was_done_before_has_nothing_to_rehearse(pg: FreshDatabase) 
     assert DropIndex(schema="public", name="long_gone").object[0] is Kind.INDEX
     with psycopg.connect(pg.dsn) as conn:
         assert conn.execute("select count(*) from pg_class where relname = 'long_gone'").fetchone() == (0,)
+
+
+@pytest.mark.pg("== 18")
+def test_with_data_times_and_disk_are_measured_on_the_tables_concerned_alone(pg: FreshDatabase) -> None:
+    """Its foreign keys lead to a table that is not copied; the rows come nevertheless."""
+    pg.execute(
+        "create table customers (id int primary key)",
+        "insert into customers select g from generate_series(1, 1000) as g",
+        "create table orders (id int primary key, customer_id int references customers, word text) ",
+        "insert into orders select g, 1 + g % 1000, 'w' || g from generate_series(1, 20000) as g",
+        "create index orders_word_idx on orders (word)",
+        "alter table orders add constraint positive check (id > 0) not valid",
+        "analyze",
+    )
+    steps: list[Step] = [
+        ValidateConstraint(schema="public", table="orders", name="positive"),
+        CreateIndex(schema="public", table="orders", keys=("customer_id",)),
+        DropIndex(schema="public", name="orders_word_idx"),
+    ]
+    asked = MeasuredQuery(text="select * from orders where customer_id = $1")
+    rehearsal = rehearse(steps, pg.dsn, data_limit_bytes=64 * 1024**2, queries=[(), (asked,), ()])
+    assert states(rehearsal) == ["passed"] * 3, rehearsal.steps
+    assert rehearsal.cloned_tables == ('"public"."orders"',)
+    assert rehearsal.cloned_bytes > 20_000 * 30
+    checked, made, dropped = rehearsal.steps
+    assert all(step.duration_s and step.duration_on_empty_s is None for step in rehearsal.steps)
+    assert checked.disk_bytes == 0
+    assert (made.disk_bytes or 0) > 100_000
+    assert (dropped.disk_bytes or 0) < 0
+    assert made.cost_ratio is not None
+    assert made.cost_ratio < 0.5
+    assert checked.cost_ratio is None
+    with pytest.raises(Refused, match="more than the 0 MB"):
+        rehearse(steps, pg.dsn, data_limit_bytes=100_000)
+
+
+@pytest.mark.pg("== 18")
+def test_dropping_an_invalid_index_cannot_be_rehearsed_and_why_is_said(pg: FreshDatabase) -> None:
+    pg.execute("create table t (i int)", "insert into t values (1), (1)")
+    with psycopg.connect(pg.dsn, autocommit=True) as conn, pytest.raises(psycopg.errors.UniqueViolation):
+        conn.execute("create unique index concurrently left_over on t (i)")
+    rehearsal = rehearse([DropInvalidIndex(schema="public", name="left_over")], pg.dsn)
+    assert states(rehearsal) == ["not_rehearsable"]
+    assert rehearsal.steps[0].reason.startswith("an invalid index is in no dump of a schema")

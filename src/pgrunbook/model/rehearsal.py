@@ -21,7 +21,9 @@ class RehearsedStep:
     """One step on the copy.
 
     `lock` is what the step says.  `lock_seen` is what was caught in pg_locks, None when the step was too quick for us.
-    `duration_on_empty_s` says nothing about the target: the copy's tables hold no rows.
+    `duration_on_empty_s` says nothing about the target: the copy's tables hold no rows.  With rows, `duration_s` and
+    `disk_bytes` (more than before, or less) are measured on this machine; `cost_ratio` is estimated: what the planner
+    reckons for the step's queries after it, as a share of before.
     """
 
     spec: StepSpec
@@ -33,13 +35,17 @@ class RehearsedStep:
     lock_seen: Lock | None = None
     duration_on_empty_s: float | None = None
     undo_checked: bool = False
+    duration_s: float | None = None
+    disk_bytes: int | None = None
+    cost_ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsal:
     """All steps, on which server, and what of the target's schema was not there.
 
-    `left_out` says what could not be copied and why, `stand_ins` what was replaced by something that does nothing.
+    `left_out` says what could not be copied and why, `stand_ins` what was replaced by something that does nothing,
+    `cloned_tables` which came with their rows.
     """
 
     steps: tuple[RehearsedStep, ...]
@@ -48,6 +54,8 @@ class Rehearsal:
     duration_s: float
     left_out: tuple[str, ...] = ()
     stand_ins: tuple[str, ...] = ()
+    cloned_tables: tuple[str, ...] = ()
+    cloned_bytes: int = 0
 
     def count(self, state: RehearsalState) -> int:
         """How many steps ended so."""

@@ -110,12 +110,26 @@ def rehearsal(lines: Lines, result: Rehearsal) -> None:
     passed = result.count(RehearsalState.PASSED)
     words = f"Rehearsed on PostgreSQL {result.scratch_version} with a copy of the schema: "
     lines.text(Text().append(words).append(f"{passed} of {len(result.steps)} passed", style="bold"))
+    if result.cloned_tables:
+        cloned = f"{counted(len(result.cloned_tables), 'table')} came with their rows, {size(result.cloned_bytes)}"
+        lines.paragraph(f"{cloned}; times and disk are measured on this machine.", indent=INDENT, style="dim")
     for step in result.steps:
         if step.state is not RehearsalState.PASSED:
             _rehearsed(lines, step)
+        elif step.duration_s is not None:
+            _measured(lines, step)
     for what in result.left_out[:5]:
         lines.paragraph(f"left out of the copy: {clean(what)}", indent=INDENT, style="dim")
     lines.blank()
+
+
+def _measured(lines: Lines, step: RehearsedStep) -> None:
+    lock = f"{step.lock_seen.value.lower()} was seen" if step.lock_seen is not None else step.lock.value.lower()
+    words = f"{duration(step.duration_s or 0.0)}, {size(step.disk_bytes or 0)} of disk (measured); lock: {lock}"
+    lines.text(Text().append(one_line(step.title) + ": ").append(words, style="bold"), indent=INDENT)
+    if step.cost_ratio is not None:
+        gain = f"its queries cost {step.cost_ratio:.3g} of what they did (estimated by the planner on these rows)"
+        lines.paragraph(gain, indent=INDENT, style="dim")
 
 
 def _rehearsed(lines: Lines, step: RehearsedStep) -> None:

@@ -19,14 +19,17 @@ import psycopg
 from pgrunbook.errors import Refused, RehearsalFailed, RunbookError, Unsupported
 from pgrunbook.journey.observe.observer import Observer
 from pgrunbook.journey.rehearse.lock_watch import LockWatch, stronger
-from pgrunbook.journey.rehearse.scope import is_invalid_index, relation_of, why_not
+from pgrunbook.journey.rehearse.scope import is_invalid_index, relation_of, size_of, why_not, with_referenced
 from pgrunbook.journey.steps import Step, spec_of
 from pgrunbook.journey.steps.runner import Patience, Ran, run_step, take_back
+from pgrunbook.journey.verify.estimate import Estimator, NoEstimate
 from pgrunbook.lab import Binaries, Cluster, available_binaries, start_cluster
-from pgrunbook.lab.schema import SchemaCopy, copy_schema, plain_dump
+from pgrunbook.lab.schema import CopiedRows, SchemaCopy, copy_rows, copy_schema, plain_dump
 from pgrunbook.model import Lock, Server, Service
+from pgrunbook.model.plan import MeasuredQuery
 from pgrunbook.model.rehearsal import Rehearsal, RehearsalState, RehearsedStep
 from pgrunbook.pg.connect import Session, connect
+from pgrunbook.pg.parse import Parser
 
 Told: TypeAlias = Callable[[str, int, int], None]  # what, which number, of how many
 SCRATCH_SETTINGS = {
@@ -52,8 +55,19 @@ def silent(what: str, number: int, total: int) -> None:
     """Tell nobody."""
 
 
-def rehearse(steps: Sequence[Step], dsn: str, *, progress: Told = silent) -> Rehearsal:
-    """Rehearse these steps.  The target is only read; raises RehearsalFailed when its schema cannot be copied."""
+def rehearse(
+    steps: Sequence[Step],
+    dsn: str,
+    *,
+    progress: Told = silent,
+    data_limit_bytes: int | None = None,
+    queries: Sequence[Sequence[MeasuredQuery]] = (),
+) -> Rehearsal:
+    """Rehearse these steps.  The target is only read; raises RehearsalFailed when its schema cannot be copied.
+
+    With `data_limit_bytes` the tables concerned come with their rows, if they hold no more than that, and durations and
+    sizes are measured.  `queries` are those that each step should make cheaper: then they are explained, too.
+    """
     started = time.monotonic()
     with connect(dsn, station="rehearse") as target:
         server = Observer(target).server
@@ -67,7 +81,13 @@ def rehearse(steps: Sequence[Step], dsn: str, *, progress: Told = silent) -> Reh
                 duration_s=round(time.monotonic() - started, 3),
             )
         with _scratch(steps, target, server, progress) as copy:
+            cloned = _with_rows(steps, target, copy, data_limit_bytes, progress)
             results = _results(steps, target, server, copy, progress)
+            if cloned is None:
+                results = [dataclasses.replace(result, duration_s=None, disk_bytes=None) for result in results]
+            else:
+                results = [dataclasses.replace(result, duration_on_empty_s=None) for result in results]
+                results = _with_costs(steps, results, queries, server, copy)
             return Rehearsal(
                 steps=tuple(results),
                 target_version=server.version,
@@ -75,7 +95,20 @@ def rehearse(steps: Sequence[Step], dsn: str, *, progress: Told = silent) -> Reh
                 duration_s=round(time.monotonic() - started, 3),
                 left_out=tuple(f"{item.what}: {item.reason}" for item in copy.left_out),
                 stand_ins=copy.stand_ins,
+                cloned_tables=cloned.tables if cloned is not None else (),
+                cloned_bytes=cloned.size_bytes if cloned is not None else 0,
             )
+
+
+def _with_rows(
+    steps: Sequence[Step], target: Session, copy: SchemaCopy, limit_bytes: int | None, progress: Told
+) -> CopiedRows | None:
+    """The rows of the tables concerned, if they are wanted."""
+    if limit_bytes is None:
+        return None
+    progress("copying rows", 0, len(steps))
+    oids = {oid for step in steps if (oid := relation_of(step, target)) is not None}
+    return copy_rows(target, copy, with_referenced(oids, target), limit_bytes=limit_bytes)
 
 
 def raise_if_failed(rehearsal: Rehearsal) -> None:
@@ -138,6 +171,28 @@ def _results(
     return results
 
 
+def _with_costs(
+    steps: Sequence[Step],
+    results: Sequence[RehearsedStep],
+    queries: Sequence[Sequence[MeasuredQuery]],
+    server: Server,
+    copy: SchemaCopy,
+) -> list[RehearsedStep]:
+    """What the planner reckons for the queries of each step, after all steps before it."""
+    if not any(queries):
+        return list(results)
+    told: list[RehearsedStep] = []
+    with _Stage(copy, server) as stage, Parser() as parser:
+        for step, result, asked in zip(steps, results, queries, strict=True):
+            was = stage.cost(step, asked, parser)
+            stage.do_quietly(step)
+            now = stage.cost(step, asked, parser)
+            told.append(
+                dataclasses.replace(result, cost_ratio=round(now / was, 4) if was and now is not None else None)
+            )
+    return told
+
+
 class _Stage:
     """A fresh clone of the copy and two connections: one acts as the role that will act, one looks at locks."""
 
@@ -189,10 +244,26 @@ class _Stage:
         reason = f"its undo does not restore the schema: {_difference(before, after)}"
         return dataclasses.replace(result, state=RehearsalState.FAILED, reason=reason)
 
+    def cost(self, step: Step, queries: Sequence[MeasuredQuery], parser: Parser) -> float | None:
+        """The sum of what the planner reckons for these queries; None when there are none, or one cannot be told."""
+        estimator = Estimator(self._watcher, parser, schema=str(getattr(step, "schema", "public")))
+        try:
+            return sum(estimator.cost(query, as_role=False) for query in queries) or None
+        except NoEstimate:
+            return None
+
+    def do_quietly(self, step: Step) -> None:
+        """Do it; what goes wrong was reported in its own turn."""
+        if why_not(step) is None:
+            with contextlib.suppress(RunbookError):
+                run_step(step, self._conn, self._server, patience=ONCE)
+
     def _try(self, step: Step, target: Session) -> tuple[RehearsedStep, Ran | None]:
         reason = why_not(step) or self._why_missing(step, target)
         if reason is not None:
             return _without(step, reason), None
+        oid = relation_of(step, self._watcher)
+        before_bytes = size_of(oid, self._watcher)
         with LockWatch(self._watcher, self._conn.info.backend_pid) as watch:
             try:
                 ran = run_step(step, self._conn, self._server, patience=ONCE)
@@ -206,6 +277,8 @@ class _Stage:
             reason="it is already so: nothing to do" if ran.already else "",
             lock_seen=_telling(watch.seen, step) if not ran.already else None,
             duration_on_empty_s=round(ran.duration_s, 4),
+            duration_s=round(ran.duration_s, 4),
+            disk_bytes=size_of(oid, self._watcher) - before_bytes,
         )
         if result.lock_seen is not None and stronger(step.lock, result.lock_seen) is not step.lock:
             said = f"it took {result.lock_seen.value} on a table although it says {step.lock.value}"
@@ -217,7 +290,7 @@ class _Stage:
         if relation_of(step, target) is None or relation_of(step, self._conn) is not None:
             return None
         if is_invalid_index(step, target):
-            return "an invalid index is in no dump of a schema, so the copy has none; it can be tried on the target only"
+            return "an invalid index is in no dump of a schema, so the copy has none; only the target can show it"
         why = "; ".join(f"{item.what}: {item.reason}" for item in self._copy.left_out[:3])
         return f"what it is about could not be copied ({why or 'no reason was given'})"
 

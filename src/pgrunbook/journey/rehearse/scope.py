@@ -26,6 +26,18 @@ left join pg_catalog.pg_index as i on i.indexrelid = c.oid
 where n.nspname = %(schema)s and c.relname = %(name)s"""
 
 
+_REFERENCED = """/* pgrunbook: referenced */
+select x.confrelid::int8
+from pg_catalog.pg_constraint as x
+where x.contype = 'f' and x.conrelid = any (%(oids)s::int8[]) and not x.convalidated"""
+
+
+def with_referenced(oids: set[int], conn: Session) -> set[int]:
+    """These tables, and those that a foreign key of theirs, still to be validated, will look into."""
+    rows = conn.execute(_REFERENCED, {"oids": list(oids)}).fetchall()
+    return oids | {int(row[0]) for row in rows}
+
+
 _INVALID = """/* pgrunbook: invalid_index */
 select not (i.indisvalid and i.indisready)
 from pg_catalog.pg_index as i
@@ -44,6 +56,16 @@ def is_invalid_index(step: Step, conn: Session) -> bool:
 def why_not(step: Step) -> str | None:
     """Why the step cannot be rehearsed on a copy of the schema; None when it can."""
     return _NOT_ON_A_COPY.get(step.object[0])
+
+
+def size_of(oid: int | None, conn: Session) -> int:
+    """What a table and its indexes take on this server, partitions included; 0 when there is none."""
+    row = conn.execute(
+        "select coalesce(sum(pg_catalog.pg_total_relation_size(o.oid)), 0)::int8 from (select %(oid)s::int8::oid as oid"
+        " union select p.relid from pg_catalog.pg_partition_tree(%(oid)s::int8::oid) as p) as o",
+        {"oid": oid},
+    ).fetchone()
+    return int(row[0]) if row else 0
 
 
 def relation_of(step: Step, conn: Session) -> int | None:

@@ -7,5 +7,6 @@ could not be copied.  The source is only read, under ACCESS SHARE locks that giv
 
 from pgrunbook.lab.schema.copy import SchemaCopy, copy_schema, plain_dump
 from pgrunbook.lab.schema.dump import LeftOut
+from pgrunbook.lab.schema.rows import CopiedRows, copy_rows
 
-__all__ = ["LeftOut", "SchemaCopy", "copy_schema", "plain_dump"]
+__all__ = ["CopiedRows", "LeftOut", "SchemaCopy", "copy_rows", "copy_schema", "plain_dump"]

@@ -71,18 +71,18 @@ def dump_schema(conn: Session, *, wanted: Collection[int] = ()) -> Dump:
 
 def _dump(conn: Session, source: Source, program: Path, wanted: Collection[int]) -> Dump:
     for attempt in range(1, MAX_TRIES + 1):
-        obstacles = _ask(conn, "obstacles")
+        obstacles = ask(conn, "obstacles")
         if attempt > 1 and any(row["oid"] in wanted for row in obstacles):
             break
         needless = [row for row in obstacles if row["oid"] not in wanted]
         unreadable = [row for row in obstacles if row["oid"] in wanted and row["is_unreadable"]]
         if unreadable:
-            names = ", ".join(_pattern(row) for row in unreadable)
+            names = ", ".join(pattern(row) for row in unreadable)
             raise Refused(
                 f"{conn.info.user} may not read {names}, so its schema cannot be copied",
                 hint=f"GRANT SELECT ON {names} TO {conn.info.user};",
             )
-        run = _run(conn, source, program, [f"--exclude-table={_pattern(row)}" for row in needless])
+        run = _run(conn, source, program, [f"--exclude-table={pattern(row)}" for row in needless])
         if run.exit_code == 0:
             return Dump(archive=run.archive, left_out=tuple(_left_out(row) for row in needless), program=program)
         if not run.is_about_locks or attempt == MAX_TRIES:
@@ -115,11 +115,11 @@ def _run(conn: Session, source: Source, program: Path, excludes: list[str]) -> _
         start_new_session=True,
     )
     gave_way = out_of_time = False
-    with _ended(conn, child, application), _Drain(child) as drain:
+    with ending(conn, child, application), _Drain(child) as drain:
         started = last_free = time.monotonic()
         while not drain.wait(POLL_S):
             now = time.monotonic()
-            if _ask(conn, "waiting_for_us", application=application)[0]["waiting"] == 0:
+            if ask(conn, "waiting_for_us", application=application)[0]["waiting"] == 0:
                 last_free = now
             gave_way = now - last_free > GIVE_WAY_AFTER_S
             out_of_time = now - started > DUMP_LIMIT_S
@@ -170,7 +170,7 @@ class _Drain:
 
 
 @contextlib.contextmanager
-def _ended(conn: Session, child: subprocess.Popen[bytes], application: str) -> Iterator[None]:
+def ending(conn: Session, child: subprocess.Popen[bytes], application: str) -> Iterator[None]:
     """See that neither the program nor its server process outlives us; the latter would keep its locks."""
     try:
         yield
@@ -190,7 +190,7 @@ def _refusal(conn: Session, run: _Run, wanted: Collection[int]) -> Exception:
     if run.out_of_time:
         return Refused(f"reading the schema took longer than {DUMP_LIMIT_S:.0f} s and was stopped", hint=again)
     if run.is_about_locks:
-        holders = _ask(conn, "lock_holders", oids=list(wanted))
+        holders = ask(conn, "lock_holders", oids=list(wanted))
         return Refused(
             f"gave up after {LOCK_WAIT_MS / 1000:.0f} s: a table whose schema is to be copied is locked"
             f" ({_who(holders)})",
@@ -213,15 +213,16 @@ def _who(holders: list[dict[str, Any]]) -> str:
 
 def _left_out(row: dict[str, Any]) -> LeftOut:
     reason = "not readable for this role" if row["is_unreadable"] else "locked by another session"
-    return LeftOut(what=f"table {_pattern(row)}", reason=reason)
+    return LeftOut(what=f"table {pattern(row)}", reason=reason)
 
 
-def _pattern(row: dict[str, Any]) -> str:
+def pattern(row: dict[str, Any]) -> str:
     """A name that pg_dump takes literally: within double quotes its patterns know no special character."""
     return ".".join('"' + part.replace('"', '""') + '"' for part in (row["schema"], row["name"]))
 
 
-def _ask(conn: Session, name: str, **params: object) -> list[dict[str, Any]]:
+def ask(conn: Session, name: str, **params: object) -> list[dict[str, Any]]:
+    """The rows of one of the questions that stand beside this module."""
     text: Any = sqlfile.load(_HERE, name).text_for(conn.info.server_version // 10_000)
     with translated("reading the schema"), conn.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(text, params).fetchall()

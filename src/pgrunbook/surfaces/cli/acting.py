@@ -12,6 +12,7 @@ from pgrunbook.journey.act import apply as act
 from pgrunbook.journey.act import undo as take_back
 from pgrunbook.journey.advise import plan_file
 from pgrunbook.journey.observe import observe
+from pgrunbook.journey.observe.settings import quantity
 from pgrunbook.journey.rehearse import raise_if_failed
 from pgrunbook.journey.verify import QueryVerifier
 from pgrunbook.model.plan import RunOutcome, TargetPrint
@@ -50,7 +51,14 @@ def plan(
     return Exit.FINE
 
 
-def rehearsal(invocation: Invocation, words: tuple[str, ...], *, dsn_flag: str | None, only: tuple[str, ...]) -> int:
+def rehearsal(
+    invocation: Invocation,
+    words: tuple[str, ...],
+    *,
+    dsn_flag: str | None,
+    only: tuple[str, ...],
+    data_limit_bytes: int | None = None,
+) -> int:
     """Run the plan's steps and their undo on a copy of the schema.  Changes nothing in the target."""
     given = sort_out(words)
     wanted = _wanted(given, dsn_flag, only)
@@ -58,7 +66,7 @@ def rehearsal(invocation: Invocation, words: tuple[str, ...], *, dsn_flag: str |
     if not planned.plan.steps:
         write(_sum(planned))
         return Exit.FINE
-    result = try_out(planned.plan, wanted.dsn, invocation)
+    result = try_out(planned.plan, wanted.dsn, invocation, data_limit_bytes=data_limit_bytes)
     if result is None:
         return Exit.NOT_OBSERVABLE
     console, drawn = text_console(invocation)
@@ -141,6 +149,14 @@ def undo(
     with watching(invocation) as tell:
         outcome = take_back(what, dsn, progress=tell, target=target)
     return _deliver(invocation, outcome, form)
+
+
+def size_given(text: str) -> int:
+    """Bytes, from a size in PostgreSQL's units.  Raises UsageError."""
+    found = quantity(text, "B")
+    if found is None or found <= 0:
+        raise UsageError(f"{text!r} is not a size", hint="Give one such as 500MB or 10GB.")
+    return round(found)
 
 
 def _wanted(given: Given, dsn_flag: str | None, only: tuple[str, ...]) -> Wanted:

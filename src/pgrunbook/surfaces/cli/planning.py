@@ -120,12 +120,18 @@ def show(lines: Lines, plan: Plan) -> None:
     )
 
 
-def try_out(plan: Plan, dsn: str, invocation: Invocation) -> Rehearsal | None:
+def try_out(plan: Plan, dsn: str, invocation: Invocation, *, data_limit_bytes: int | None = None) -> Rehearsal | None:
     """Rehearse the plan where nothing can break; None, with a note, where this machine has no server for it."""
     steps = [load_step(planned.step) for planned in plan.steps]
     try:
         with rehearsing(invocation) as told:
-            return rehearse(steps, dsn, progress=told)
+            return rehearse(
+                steps,
+                dsn,
+                progress=told,
+                data_limit_bytes=data_limit_bytes,
+                queries=[planned.queries for planned in plan.steps],
+            )
     except Unsupported as exc:
         note(invocation, f"not rehearsed: {exc.message}" + (f" ({exc.hint})" if exc.hint else ""))
         return None

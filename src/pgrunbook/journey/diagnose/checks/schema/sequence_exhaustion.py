@@ -18,7 +18,7 @@ from pgrunbook.journey.diagnose.check import Check
 from pgrunbook.journey.diagnose.seen import Seen
 from pgrunbook.journey.observe.relations import RELATIONS
 from pgrunbook.journey.observe.sequences import SEQUENCE_VALUES, SEQUENCES, Sequence
-from pgrunbook.journey.steps import advise
+from pgrunbook.journey.steps import Before, advise
 from pgrunbook.journey.steps.alter_sequence_type import AlterSequenceType
 from pgrunbook.model import Advice, Blind, Finding, Kind, Lock, Severity, Verdict, quote
 
@@ -114,9 +114,10 @@ def _advice(sequence: Sequence) -> Iterator[Advice]:
     low, high = RANGES["bigint"]
     if sequence.column_type in {"", "bigint"} and sequence.type_name != "bigint" and _is_the_types(sequence):
         step = AlterSequenceType(schema=sequence.schema, name=sequence.name, descending=sequence.increment < 0)
-        held = {"type_name": sequence.type_name, "min_value": sequence.min_value, "max_value": sequence.max_value}
-        undo = "\n".join(f"{statement};" for statement in step.undo_statements(held))
-        yield replace(advise(step), undo_sql=undo)
+        was: Before = {
+            "type_name": sequence.type_name, "min_value": sequence.min_value, "max_value": sequence.max_value,
+        }  # fmt: skip
+        yield replace(advise(step), undo_sql="\n".join(f"{statement};" for statement in step.undo_statements(was)))
         return
     statements: list[str] = []
     undo: list[str] = []

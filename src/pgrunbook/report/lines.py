@@ -1,9 +1,14 @@
-"""Paragraphs on a terminal: wrapped with a hanging indent, never a trailing space."""
+"""Paragraphs on a terminal: wrapped with a hanging indent, never a trailing space, a figure never without its unit."""
 
 from __future__ import annotations
 
+import re
+
 from rich.console import Console
 from rich.text import Text
+
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:ms|s|min|h|d|B|kB|MB|GB|TB|%)(?:\W|$))")
+_GLUE = "\ue000"  # a letter to rich, which breaks at every space, no-break spaces too
 
 
 class Lines:
@@ -20,7 +25,11 @@ class Lines:
     def text(self, text: Text, *, indent: int = 0, first: Text | None = None, max_lines: int | None = None) -> None:
         """One paragraph; `first` stands in the indent of its first line, what exceeds `max_lines` becomes …."""
         width = max(20, self.console.width - indent)
-        lines = list(text.wrap(self.console, width, tab_size=4))
+        glued = text.copy()
+        glued.plain = _BEFORE_UNIT.sub(_GLUE, text.plain)
+        lines = list(glued.wrap(self.console, width, tab_size=4))
+        for piece in lines:
+            piece.plain = piece.plain.replace(_GLUE, " ")
         if max_lines is not None and len(lines) > max_lines:
             lines = lines[:max_lines]
             lines[-1].truncate(width - 2)

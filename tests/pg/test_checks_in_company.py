@@ -12,8 +12,10 @@ from tests.fix.server import FreshDatabase
 from tests.fix.story import objects, run, running, until, waits_for_a_lock
 
 from pgrunbook.journey.diagnose.engine import diagnose
-from pgrunbook.lab import Cluster, start_cluster, start_replica
+from pgrunbook.lab import Cluster, Pgbouncer, start_cluster, start_replica
 from pgrunbook.model.diagnosis import Diagnosis
+from pgrunbook.report.json import render as render_json
+from pgrunbook.report.markdown import render as render_markdown
 
 FAMILIES = ("vacuum", "session", "config", "inactive_replication_slot")
 NOT_DURABLE = ("unsafe_durability",)  # throw-away servers run without fsync on purpose
@@ -150,3 +152,45 @@ def test_a_roles_own_settings_change_no_verdict(server18: FreshDatabase) -> None
     before = asked()
     server18.execute(*(f"alter role odd set {setting}" for setting in HOSTILE))
     assert asked() == before
+
+
+def told(dsn: str) -> list[tuple[str, str, str]]:
+    return [(f.fingerprint, f.severity.value, f.object) for f in diagnose(dsn, skip=("session",)).findings]
+
+
+def test_a_transaction_pooler_in_between_changes_no_verdict(server18: FreshDatabase, pgbouncer: Pgbouncer) -> None:
+    server18.execute(
+        "create extension pg_stat_statements",
+        "create table t (id int primary key, x int, y timestamp)",
+        "insert into t select g, g, now() from generate_series(1, 20000) g",
+        "create index a on t (x)",
+        "create index b on t (x)",
+        "analyze t",
+        *(["select * from t where y = '2000-01-01'"] * 40),
+    )
+    role = server18.role("app", member_of="pg_monitor, pg_read_all_data")
+    direct = told(server18.dsn_as(role))
+    assert {"duplicate_index", "missing_index"} <= {f.check for f in diagnose(server18.dsn_as(role)).findings}
+    assert told(pgbouncer.dsn(server18.name, user=role)) == direct
+
+
+def test_bytes_of_no_encoding_and_endless_texts_are_no_trouble(server18: FreshDatabase) -> None:
+    admin = server18.connect()
+    admin.execute("create database odd encoding 'SQL_ASCII' template template0 lc_collate 'C' lc_ctype 'C'")
+    dsn = server18.cluster.dsn("odd")
+    with psycopg.connect(dsn, autocommit=True, client_encoding="latin1") as conn:
+        conn.execute("create extension pg_stat_statements")
+        conn.execute('create table "gr\u00fc\u00dfe \x1b[31m\n%s" (id int primary key, x int)')
+        for name in "ab":
+            conn.execute(f'create index "{name} \u00fc" on "gr\u00fc\u00dfe \x1b[31m\n%s" (x)')
+        long = (
+            "select /* \x1b[2J\x07 " + "x" * 1_000_000 + ' */ count(*) from "gr\u00fc\u00dfe \x1b[31m\n%s" where x = 1'
+        )
+        for _ in range(30):
+            conn.execute(long.encode("latin1"))
+    seen = diagnose(dsn, only=("duplicate_index", "query", "missing_index"))
+    (copy,) = [f for f in seen.findings if f.check == "duplicate_index"]
+    assert copy.object == 'public."b \udcfc"'
+    for text in (render_json(seen), render_markdown(seen)):
+        assert "\x1b" not in text
+        text.encode("utf-8")

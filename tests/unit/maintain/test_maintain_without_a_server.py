@@ -32,6 +32,15 @@ def test_the_calendar_shows_the_next_three_dates_of_each_task(capsys: pytest.Cap
     assert told["entries"][0]["due"] is None
 
 
+def test_dates_are_told_by_the_clocks_of_their_zone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "c.yaml").write_text("monthly:\n  - task: capacity\n    time: 'First Monday Pacific/Auckland'\n")
+    assert run(["maintain", "calendar", "--file", "c.yaml"]) == 0
+    shown = " ".join(capsys.readouterr().out.split()).partition("; now ")[0]
+    assert shown.count("Mon 20") == 3
+    assert shown.count("Sun 20") == 0
+    assert "Pacific/Auckland" in shown
+
+
 @pytest.mark.parametrize("form", ["cron", "systemd"])
 def test_what_is_to_be_installed_holds_no_password(form: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["maintain", "calendar", DSN, "--format", form]) == 0

@@ -16,6 +16,7 @@ from pgrunbook.journey.observe import observe
 from pgrunbook.model.plan import TargetPrint
 from pgrunbook.pg.secrets import without_password
 from pgrunbook.procedures.maintain.arrangements import Arrangements, arrangements
+from pgrunbook.procedures.maintain.calendar import Rule, Slot, zone_of
 from pgrunbook.procedures.maintain.ledger import Performance, last_runs, load
 from pgrunbook.record import folder_for
 from pgrunbook.report.json import dumps, utc
@@ -93,18 +94,24 @@ def _draw(
         if has_database and id(entry) in due:
             head.append("  due now", style="bold yellow")
         lines.text(head)
-        form = "%a %Y-%m-%d %H:%M" if entry.rule.at is not None else "%a %Y-%m-%d"
-        dates = [f"{slot.starts_at:{form}}" for slot in entry.rule.next(now, SHOWN, catch_up_s=schedule.catch_up_s)]
-        lines.paragraph(f"{entry.task.says}; next {', '.join(dates)} UTC", indent=14)
+        slots = entry.rule.next(now, SHOWN, catch_up_s=schedule.catch_up_s)
+        dates = ", ".join(_date(slot, entry.rule) for slot in slots)
+        lines.paragraph(f"{entry.task.says}; next {dates} {entry.rule.zone}", indent=14)
         if has_database:
             lines.paragraph(_history(latest.get(entry.task)), indent=14, style="dim")
         if id(entry) in missed:
-            slot = missed[id(entry)]
-            lines.paragraph(f"missed on {slot.starts_at:{form}} UTC", indent=14, style="bold red")
+            words = f"missed on {_date(missed[id(entry)], entry.rule)} {entry.rule.zone}"
+            lines.paragraph(words, indent=14, style="bold red")
     lines.blank()
     lines.paragraph(f"{schedule.origin}; now {now:%a %Y-%m-%d %H:%M} UTC", style="dim")
     for span in arranged.blackouts:
         lines.paragraph(f"blackout {span.text}", style="dim")
+
+
+def _date(slot: Slot, rule: Rule) -> str:
+    """When a slot begins, by the clocks that the rule goes by: a day there may begin on another one in UTC."""
+    local = slot.starts_at.astimezone(zone_of(rule.zone))
+    return f"{local:%a %Y-%m-%d %H:%M}" if rule.at is not None else f"{local:%a %Y-%m-%d}"
 
 
 def _history(last: Performance | None) -> str:

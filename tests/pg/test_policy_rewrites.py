@@ -123,6 +123,33 @@ REWRITES: Mapping[str, Rewrite] = {
         policies=select("owner = auth.uid() or org = auth.jwt() ->> 'org'"),
         plan="InitPlan",
     ),
+    "a helper asked once": Rewrite(
+        check="auth_function_per_row",
+        policies=(
+            "create function me() returns uuid language sql stable set search_path = '' as 'select auth.uid()'",
+            *select("owner = me() and team is not null"),
+        ),
+        plan="InitPlan",
+    ),
+    "a setting asked once, a call wrapped already beside it": Rewrite(
+        check="auth_function_per_row",
+        policies=select(
+            f"owner = {ME} or org = nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'org'",
+        ),
+        plan="InitPlan",
+    ),
+    "asked once, for writing too": Rewrite(
+        check="auth_function_per_row",
+        policies=(
+            "create policy r on note for select to authenticated, worker using (team > 1)",
+            (
+                "create policy w on note for update to authenticated using (owner = auth.uid())"
+                " with check (owner = auth.uid() or org = auth.jwt() ->> 'org')"
+            ),
+            f"create policy d on note for delete to authenticated, worker using ((owner = {ME}) is not false)",
+        ),
+        plan="",
+    ),
 }
 
 

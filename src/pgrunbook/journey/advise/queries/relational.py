@@ -15,6 +15,7 @@ from pgrunbook.journey.observe.columns import Column
 from pgrunbook.journey.observe.constraints import CONSTRAINTS, Constraint
 from pgrunbook.journey.observe.indexes import Index
 from pgrunbook.journey.observe.inheritance import INHERITANCE
+from pgrunbook.journey.observe.triggers import TRIGGERS
 from pgrunbook.journey.workload.conditions import conjuncts
 from pgrunbook.journey.workload.facts import TableFacts
 from pgrunbook.journey.workload.scope import own_nodes
@@ -222,10 +223,13 @@ def is_steady(tree: Any, context: Context) -> bool:
 def not_null(named: Named, context: Context) -> str | None:
     """The fact that a column is never NULL where it stands; None where it may be.
 
-    A NOT NULL that was never validated (from 18 on) promises nothing of the rows that were there before.
+    A NOT NULL that was never validated (from 18 on) promises nothing of the rows that were there before; children may
+    have dropped it, or never had it; and nobody holds a foreign table to it.
     """
-    constraints = context.known(CONSTRAINTS)
-    if named.item.is_nullable or not named.column.not_null or constraints is None:
+    constraints, table = context.known(CONSTRAINTS), named.item.table
+    if named.item.is_nullable or not named.column.not_null or constraints is None or table is None:
+        return None
+    if table.table.relation.kind == "f" or (has_children(table, context) and not named.item.is_only):
         return None
     doubtful = any(
         row.kind == "n"
@@ -256,9 +260,9 @@ def unique_keys(item: Item, context: Context) -> list[UniqueKey]:
         index = facts.index
         if index.table_oid != table.table.oid or not index.is_unique or facts.is_partial or index.is_exclusion:
             continue
-        usable = index.is_valid and index.is_immediate and index.expression_tree is None
         columns = index.key_columns
-        if not usable or any(not name for name in columns):
+        usable = index.is_valid and index.is_immediate and index.access_method == "btree"
+        if not usable or any(not name for name in columns) or not _compares_as_columns_do(index, table):
             continue
         facts_of = [not_null(Named(item, table.table.columns[c]), context) for c in columns if c in table.table.columns]
         if len(facts_of) != len(columns) or any(fact is None for fact in facts_of):
@@ -269,6 +273,13 @@ def unique_keys(item: Item, context: Context) -> list[UniqueKey]:
     return sorted(found, key=lambda key: (not key.index.is_primary, len(key.columns)))
 
 
+def _compares_as_columns_do(index: Index, table: TableFacts) -> bool:
+    """Whether what is different for the index is different for `=` and ORDER BY of its columns, too."""
+    known = [table.table.columns.get(name) for name in index.key_columns]
+    collations = all(c is not None and c.collation_oid == o for c, o in zip(known, index.collation_oids, strict=False))
+    return collations and all(index.opclass_is_default[: index.key_count])
+
+
 def has_children(table: TableFacts, context: Context) -> bool:
     """Whether other tables inherit from it: its unique indexes say nothing of their rows."""
     rows = context.known(INHERITANCE)
@@ -276,18 +287,20 @@ def has_children(table: TableFacts, context: Context) -> bool:
 
 
 def foreign_keys(item: Item, context: Context) -> list[Constraint]:
-    """Foreign keys of a table that hold for each row at each moment."""
-    table = item.table
-    if table is None or item.is_nullable:
+    """Foreign keys of a table that hold for each row at each moment: valid, enforced, and never switched off."""
+    table, constraints, triggers = item.table, context.known(CONSTRAINTS), context.known(TRIGGERS)
+    if table is None or item.is_nullable or constraints is None or triggers is None or has_children(table, context):
         return []
+    switched_off = {(t.table_oid, t.constraint_name) for t in triggers if t.is_internal and t.enabled != "O"}
     return [
         row
-        for row in context.optional(CONSTRAINTS)
+        for row in constraints
         if row.is_foreign_key
         and row.table_oid == table.table.oid
         and row.is_validated
         and row.is_enforced
         and not row.is_deferrable
+        and not {(row.table_oid, row.name), (row.referenced_oid, row.name)} & switched_off
     ]
 
 

@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -128,8 +129,7 @@ class Chaos:
             code = _undo_again(self.database, place) if point.undoing else _again(self.database, place, step)
             trouble = [] if code == 0 else [f"the second run ended with {code}"]
             trouble += unhurt(kills)
-        if world(self.database) != expected:
-            trouble.append("the world is another one")
+        trouble += _differences(expected, world(self.database))
         return trouble + _journal_trouble(place)
 
     def _kill_tool(self, step: Step, point: Point, place: Path) -> None:
@@ -174,6 +174,17 @@ def _again(database: FreshDatabase, place: Path, step: Step) -> int:
 
 def _undo_again(database: FreshDatabase, place: Path) -> int:
     return undo("all", database.dsn, journal=Journal(place), patience=FAST).exit_code
+
+
+def _differences(expected: str, found: str) -> list[str]:
+    """How the world differs from that of the undisturbed run: the lines, and in long ones the part."""
+    pairs = zip_longest(expected.splitlines(), found.splitlines(), fillvalue="")
+    for was, now in pairs:
+        if was != now:
+            same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(was, now, strict=False)))
+            at = max(0, same - 60)
+            return [f"the world is another one: {now[at : at + 160]!r} instead of {was[at : at + 160]!r}"]
+    return []
 
 
 def _journal_trouble(place: Path) -> list[str]:

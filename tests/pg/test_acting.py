@@ -19,6 +19,7 @@ from pgrunbook.journey.act import KeepAll, apply, executor, in_order, undo, watc
 from pgrunbook.journey.steps import Step, holders, spec_of
 from pgrunbook.journey.steps.analyze import Analyze
 from pgrunbook.journey.steps.create_index import CreateIndex
+from pgrunbook.journey.steps.create_statistics import CreateStatistics
 from pgrunbook.journey.steps.drop_index import DropIndex
 from pgrunbook.journey.steps.replace_policy import ReplacePolicy
 from pgrunbook.journey.steps.runner import Patience
@@ -26,7 +27,7 @@ from pgrunbook.journey.steps.set_autovacuum import SetAutovacuum
 from pgrunbook.journey.steps.set_role_setting import SetRoleSetting
 from pgrunbook.journey.steps.vacuum import Vacuum
 from pgrunbook.lab import Cluster, Pgbouncer
-from pgrunbook.model import StepSpec
+from pgrunbook.model import StepSpec, quote
 from pgrunbook.model.plan import Phase, PlannedStep, Progress, RunOutcome, StepState, TargetPrint
 from pgrunbook.record import Journal, fold, open_steps, read, verify
 
@@ -288,10 +289,11 @@ def test_a_backend_of_ours_that_idles_for_a_dead_client_is_ended(orders: FreshDa
 # --- others have to bear little --------------------------------------------------------------------------------------
 
 
-def test_a_policy_gives_up_cleanly_and_bystanders_wait_no_longer_than_its_budget(
-    server18: FreshDatabase, tmp_path: Path
+@pytest.mark.parametrize("kind", ["replace_policy", "enable_row_security"])
+def test_behind_a_long_reader_a_step_gives_up_cleanly_and_bystanders_wait_no_longer_than_its_budget(
+    server18: FreshDatabase, tmp_path: Path, kind: str
 ) -> None:
-    step = prepare(server18, case("replace_policy"))
+    step = prepare(server18, case(kind))
     before = world(server18)
     reader = server18.connect(autocommit=False)
     reader.execute("select count(*) from orders")
@@ -420,6 +422,18 @@ CHANGED_SINCE = {
     "set_autovacuum": ("alter table orders set (fillfactor = 70)",),
     "set_role_setting": ("alter role app set statement_timeout = '77s'",),
     "replace_policy": ("alter policy orders_old on orders using (false)",),
+    "enable_row_security": ("create policy since on orders using (true)",),
+    "set_system_setting": ("alter system set work_mem = '9MB'",),
+    "validate_constraint": (
+        "alter table orders drop constraint orders_old",
+        "alter table orders add constraint orders_old check (id > 0)",
+    ),
+    "alter_sequence_type": ("alter sequence orders_old maxvalue 9000000",),
+    "create_extension": ("create schema elsewhere", "alter extension citext set schema elsewhere"),
+    "create_statistics": (
+        "drop statistics {index}",
+        "create statistics {index} on id, owner from orders",
+    ),
 }
 
 
@@ -428,7 +442,8 @@ def test_undo_refuses_what_someone_else_changed_since(server18: FreshDatabase, t
     step = prepare(server18, case(kind))
     applied(server18, tmp_path, step)
     for statement in CHANGED_SINCE[kind]:
-        server18.execute(statement.replace("{index}", step.object[1].removeprefix("public.")))
+        made = quote(step.statistics) if isinstance(step, CreateStatistics) else step.object[1]
+        server18.execute(statement.replace("{index}", made.removeprefix("public.")))
     changed = world(server18)
     outcome = undone(server18, tmp_path)
     assert states(outcome) == [StepState.REFUSED]

@@ -69,6 +69,7 @@ order by f.seqno limit 1"""
 _MAY_READ = """/* pgrunbook: set_system_setting rights */
 select pg_catalog.has_table_privilege('pg_catalog.pg_file_settings', 'select')
    and pg_catalog.has_function_privilege('pg_catalog.pg_show_all_file_settings()', 'execute')
+   and pg_catalog.has_function_privilege('pg_catalog.pg_reload_conf()', 'execute')
    and pg_catalog.pg_has_role('pg_read_all_settings', 'usage')"""
 
 
@@ -160,6 +161,11 @@ class SetSystemSetting(Change):
             conn.execute(self._alter(self.value).encode("utf-8", "surrogateescape"))
         conn.execute("SELECT pg_catalog.pg_reload_conf()")
 
+    def mend(self, conn: Session, before: Before) -> None:
+        """What was written down and never loaded is taken back, or the next restart would load it."""
+        if self._is_written(conn, self.value) and not self._is_loaded(conn, self.value):
+            self.undo(conn, before)
+
     def undo(self, conn: Session, before: Before) -> None:
         """Restore what ALTER SYSTEM said, unless somebody has changed it since."""
         held = _text(before["file_value"])
@@ -172,7 +178,7 @@ class SetSystemSetting(Change):
 
     def done(self, conn: Session, before: Before | None = None) -> bool:
         """Whether it is written down and loaded (or waits for a restart, where that was agreed to)."""
-        if not _may_read(conn) or not self._is_written(conn, self.value):
+        if not _may_handle(conn) or not self._is_written(conn, self.value):
             return False
         return self._is_loaded(conn, self.value) or (before is not None and self._wait_until_loaded(conn, self.value))
 
@@ -204,11 +210,12 @@ class SetSystemSetting(Change):
                 hint=f"GRANT ALTER SYSTEM ON PARAMETER {self.name} TO {user}; -- 15 and newer; a managed service has"
                 " such settings in its console",
             )
-        if not _may_read(conn):
+        if not _may_handle(conn):
             raise Refused(
-                f"{user} may not read the configuration files, so what is there could not be restored",
+                f"{user} may not read or load the configuration files, so what is there could not be restored",
                 hint=f"GRANT pg_read_all_settings TO {user}; GRANT SELECT ON pg_catalog.pg_file_settings TO {user};"
-                f" GRANT EXECUTE ON FUNCTION pg_catalog.pg_show_all_file_settings() TO {user};",
+                f" GRANT EXECUTE ON FUNCTION pg_catalog.pg_show_all_file_settings() TO {user};"
+                f" GRANT EXECUTE ON FUNCTION pg_catalog.pg_reload_conf() TO {user};",
             )
 
     def _check_lists(self, conn: Session) -> None:
@@ -268,7 +275,7 @@ class SetSystemSetting(Change):
         return str(row[0]) if row is not None else None
 
 
-def _may_read(conn: Session) -> bool:
+def _may_handle(conn: Session) -> bool:
     row = conn.execute(_MAY_READ).fetchone()
     return row is not None and bool(row[0])
 

@@ -251,6 +251,10 @@ def test_what_a_killed_repack_left_is_named_and_cleared_away(server18: FreshData
         """do $$ begin execute format('create table repack.%I (id int)', 'log_' || 'air'::regclass::oid);
            execute format('create type repack.%I as (id int)', 'pk_' || 'air'::regclass::oid); end $$""",
     )
+    (chosen,) = select(server18, Task.VACUUM_FULL).chosen
+    assert "left there is cleared away first: trigger repack_trigger on public.air, table repack.log_" in chosen.reason
+    busy = select(server18, Task.VACUUM_FULL, replace(ARRANGED, low_traffic=LowTraffic()))
+    assert "DROP TRIGGER repack_trigger ON public.air;" in busy.left_out[-1].reason
     step = VacuumFull(schema="public", table="air")
     oid = server18.connect().execute("select 'air'::regclass::oid::int8").fetchone()
     assert oid is not None

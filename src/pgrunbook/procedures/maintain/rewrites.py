@@ -15,17 +15,19 @@ from pgrunbook.journey.observe.relations import RELATIONS
 from pgrunbook.journey.observe.replication_slots import REPLICATION_SLOTS
 from pgrunbook.journey.observe.table_activity import TABLE_ACTIVITY, TableActivity
 from pgrunbook.journey.steps import repack_client
+from pgrunbook.journey.steps.repack_client import Leftovers
 from pgrunbook.journey.steps.vacuum_full import PG_REPACK, VACUUM, VacuumFull
 from pgrunbook.model import Finding
 from pgrunbook.procedures.maintain.arrangements import LowTraffic
 from pgrunbook.procedures.maintain.bloated_indexes import room_words
 from pgrunbook.procedures.maintain.may_maintain import MAY_MAINTAIN
+from pgrunbook.procedures.maintain.repack_leftovers import REPACK_LEFTOVERS, left_by_killed_runs
 from pgrunbook.procedures.maintain.selection import Chosen, LeftOut, Selection, limited
 from pgrunbook.report.words import duration, number
 
 _BLOAT = all_checks()["table_bloat"]
 NEEDS = (*_BLOAT.check.needs, TABLE_ACTIVITY, RELATIONS, COUNTERS, MAY_MAINTAIN)
-LIKES = (*_BLOAT.check.likes, REPLICATION_SLOTS, ARCHIVER)
+LIKES = (*_BLOAT.check.likes, REPLICATION_SLOTS, ARCHIVER, REPACK_LEFTOVERS)
 WAYS = ("auto", VACUUM, PG_REPACK)
 
 
@@ -45,7 +47,7 @@ def choose(
     relations = {relation.qualified: relation for relation in seen.rows(RELATIONS)}
     activity = {row.oid: row for row in seen.rows(TABLE_ACTIVITY)}
     counted_s = seen.rows(COUNTERS)[0].age_s
-    left_out, chosen = [], []
+    left, left_out, chosen = left_by_killed_runs(seen), [], []
     for finding in sorted(found.findings, key=lambda finding: (-_air(finding), finding.object)):
         relation = relations[finding.object]
         why = _stuck(seen) or (
@@ -58,7 +60,10 @@ def choose(
             continue
         step = VacuumFull(schema=relation.schema, table=relation.name, by=by)
         reason = f"{finding.detail}  {_use(activity[relation.oid], counted_s)}"
+        if (own := left.pop(finding.object, None)) is not None:
+            reason += f"  What a killed pg_repack left there is cleared away first: {', '.join(own.names)}."
         chosen.append(Chosen.of(step, reason, finding=finding.fingerprint))
+    left_out += [LeftOut(object=name, reason=_left_words(own)) for name, own in left.items()]
     notes = (*room_words(free_bytes), *((note,) if note else ()))
     return limited(chosen, left_out, max_steps, blind=found.blind, notes=notes)
 
@@ -111,6 +116,11 @@ def _stuck(seen: Seen) -> str:
         if archiver.is_at_work and archiver.last_try_failed:
             return "the archiver is failing: the rewrite's WAL would pile up before it"
     return ""
+
+
+def _left_words(own: Leftovers) -> str:
+    sql = " ".join(f"{statement};" for statement in own.statements)
+    return f"a killed pg_repack left {', '.join(own.names)}; away with it: {sql}"
 
 
 def _air(finding: Finding) -> float:

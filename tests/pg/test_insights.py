@@ -11,6 +11,7 @@ from tests.fix.server import FreshDatabase, Servers, installed, unavailable
 
 from pgrunbook.journey.advise.queries.advisor import Wish, explain
 from pgrunbook.model.explanation import Explanation, Insight
+from pgrunbook.pg.parse import Parser
 
 MADE = """
 create table car (id int primary key, maker text not null, model text not null, color text not null,
@@ -30,13 +31,14 @@ analyze grown;
 
 
 class Garage:
-    def __init__(self, database: FreshDatabase) -> None:
+    def __init__(self, database: FreshDatabase, parser: Parser) -> None:
         self.database = database
+        self._parser = parser
 
     def explained(self, text: str, *, analyze: bool = True, **settings: str) -> Explanation:
         options = " ".join(f"-c {name}={value}" for name, value in settings.items())
         dsn = self.database.cluster.dsn(self.database.name, options=options or "-c jit=off")
-        return explain(dsn, Wish(text=text, analyze=analyze))
+        return explain(dsn, Wish(text=text, analyze=analyze), parser=self._parser)
 
     def insights(self, text: str, **wish: Any) -> dict[str, Insight]:
         return {one.name: one for one in self.explained(text, **wish).insights}
@@ -50,7 +52,8 @@ def garage(servers: Servers) -> Iterator[Garage]:
         database.execute(MADE, "vacuum analyze car, trip")
         with psycopg.connect(database.dsn, autocommit=True) as conn:
             conn.execute("insert into grown select i, i from generate_series(1, 30000) i")
-        yield Garage(database)
+        with Parser() as parser:
+            yield Garage(database, parser)
 
 
 def test_columns_that_depend_on_each_other_get_the_statistics_that_mend_it(garage: Garage) -> None:

@@ -11,6 +11,8 @@ from tests.fix.server import FreshDatabase, Servers, installed, unavailable
 
 from pgrunbook.journey.advise.queries.advisor import Wish, explain
 from pgrunbook.model.explanation import Rewrite
+from pgrunbook.pg.connect import Session, connect
+from pgrunbook.pg.parse import Parser
 
 SHOP = """
 create table customers (id int primary key, city text not null, code int, mail text);
@@ -59,12 +61,16 @@ create function changing() returns text volatile language plpgsql as $$ begin re
 class Shop:
     """A database full of NULLs, ties, duplicates and infinite times, and its advisor."""
 
-    def __init__(self, database: FreshDatabase) -> None:
+    def __init__(self, database: FreshDatabase, parser: Parser) -> None:
         self.database = database
+        self._parser = parser
+        self._sessions: dict[str, Session] = {}
 
     def rewrites(self, text: str, *, compare: bool = True, zone: str = "UTC", **wish: Any) -> dict[str, Rewrite]:
-        dsn = self.database.cluster.dsn(self.database.name, options=f"-c timezone={zone}")
-        found = explain(dsn, Wish(text=text, compare=compare, **wish))
+        if zone not in self._sessions:
+            dsn = self.database.cluster.dsn(self.database.name, options=f"-c timezone={zone}")
+            self._sessions[zone] = connect(dsn, station="test")
+        found = explain(self._sessions[zone], Wish(text=text, compare=compare, **wish), parser=self._parser)
         assert found.plan.root.total_cost > 0
         return {one.name: one for one in found.rewrites}
 
@@ -76,6 +82,10 @@ class Shop:
         assert one.comparison.is_equal, (one.sql, one.comparison)
         assert one.after is not None or one.unplanned
         return one
+
+    def close(self) -> None:
+        for session in self._sessions.values():
+            session.close()
 
     def rows(self, text: str) -> list[Any]:
         with psycopg.connect(self.database.dsn, autocommit=True) as conn:
@@ -89,7 +99,10 @@ def shop(servers: Servers) -> Iterator[Shop]:
     with servers.fresh_database(18) as database:
         database.execute(SHOP)
         database.execute("vacuum analyze")
-        yield Shop(database)
+        with Parser() as parser:
+            made = Shop(database, parser)
+            yield made
+            made.close()
 
 
 @pytest.mark.parametrize(

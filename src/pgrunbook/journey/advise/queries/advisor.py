@@ -52,17 +52,17 @@ class Wish:
     timeout_s: float = RUN_TIMEOUT_S
 
 
-def explain(dsn_or_conn: str | Session, wish: Wish) -> Explanation:
+def explain(dsn_or_conn: str | Session, wish: Wish, *, parser: Parser | None = None) -> Explanation:
     """Explain one statement.  Raises UsageError for what is none, Refused for what must not be run."""
     with ExitStack() as stack:
-        parser = stack.enter_context(Parser())
-        early = _without_server(wish, parser)
+        parsing = parser if parser is not None else stack.enter_context(Parser())
+        early = _without_server(wish, parsing)
         conn = dsn_or_conn
         if isinstance(conn, str):
             conn = stack.enter_context(connect(conn, station="explain"))
         questions = QUESTIONS if wish.queryid is not None else tuple(q for q in QUESTIONS if q is not STATEMENTS)
         snapshot = observe(conn, questions)
-        query = early if early is not None else query_from_counters(wish.queryid or 0, snapshot, parser)
+        query = early if early is not None else query_from_counters(wish.queryid or 0, snapshot, parsing)
         identity = identify(
             conn,
             snapshot.server,
@@ -73,7 +73,7 @@ def explain(dsn_or_conn: str | Session, wish: Wish) -> Explanation:
         )
         explainer = Explainer(conn, snapshot.server, identity)
         plan = _plan(explainer, query, wish)
-        context = _context(explainer, query, plan, snapshot, parser)
+        context = _context(explainer, query, plan, snapshot, parsing)
         trial = Trial(explainer, query, plan, analyze=wish.analyze, compare=wish.compare, timeout_s=wish.timeout_s)
         return Explanation(
             server=snapshot.server,

@@ -11,6 +11,7 @@ from pgrunbook import config
 from pgrunbook.errors import UsageError
 from pgrunbook.procedures.maintain import calendar_yaml, schedule
 from pgrunbook.procedures.maintain.arrangements import arrangements
+from pgrunbook.procedures.maintain.calendar import Slot
 from pgrunbook.procedures.maintain.tasks import Task, task_named
 
 RUNBOOK_YAML = """\
@@ -160,6 +161,40 @@ def test_a_review_may_be_made_on_any_day_of_its_week() -> None:
     assert [entry.task for entry, _ in calendar.due(datetime(2027, 1, 3, 12, tzinfo=UTC), {})] == [Task.INDEXES]
     done = {Task.INDEXES: datetime(2027, 1, 1, 8, tzinfo=UTC)}
     assert calendar.due(datetime(2027, 1, 3, 12, tzinfo=UTC), done) == ()
+
+
+def test_asked_every_hour_each_slot_is_run_once_and_in_time() -> None:
+    """Four months of cron, with nights in which it was switched off and tasks that were refused at first."""
+    calendar = schedule.default()
+    ran: dict[Task, datetime] = {}
+    runs: list[tuple[Task, datetime]] = []
+    moment, refused = datetime(2026, 9, 28, 0, 7, tzinfo=UTC), set[tuple[Task, datetime]]()
+    end = moment + timedelta(days=120)
+    while moment < end:
+        is_off = moment.day % 10 == 9
+        for entry, slot in () if is_off else calendar.due(moment, ran):
+            assert slot.holds(moment)
+            if moment.day % 4 == 0 and (entry.task, slot.starts_at) not in refused:
+                refused.add((entry.task, slot.starts_at))
+                continue
+            ran[entry.task] = moment
+            runs.append((entry.task, slot.starts_at))
+        moment += timedelta(hours=1)
+    assert len(runs) == len(set(runs))
+    for entry in calendar.entries:
+        meant = {
+            slot.starts_at
+            for slot in entry.rule.next(datetime(2026, 9, 28, tzinfo=UTC), 130)
+            if slot.ends_at < end
+            and any((slot.starts_at + timedelta(days=n)).day % 10 != 9 for n in range(_days(slot)))
+        }
+        assert {at for task, at in runs if task is entry.task} >= meant
+    assert len([task for task, _ in runs if task is Task.VACUUM]) == 120 - 12
+    assert refused
+
+
+def _days(slot: Slot) -> int:
+    return max(1, (slot.ends_at - slot.starts_at).days)
 
 
 def arranged(tmp_path: Path, text: str, calendar_file: Path | None = None):

@@ -56,6 +56,10 @@ EXAMPLES = {
 }
 
 
+# How far back the latest slot of each can lie; two more where a zone left a day out.
+_REACH_DAYS = {Frequency.DAILY: 3, Frequency.WEEKLY: 15, Frequency.MONTHLY: 70, Frequency.QUARTERLY: 190}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
     """One planned moment and how long it may be begun: `starts_at` ≤ t < `ends_at`, both in UTC."""
@@ -107,7 +111,7 @@ class Rule:
     def latest(self, at: datetime, *, catch_up_s: float = CATCH_UP_S) -> Slot | None:
         """The newest slot that started at this moment or before."""
         found = None
-        for slot in self.slots(at - timedelta(days=200), catch_up_s=catch_up_s):  # two quarters hold one of each
+        for slot in self.slots(at - timedelta(days=_REACH_DAYS[self.frequency]), catch_up_s=catch_up_s):
             if slot.starts_at > at:
                 break
             found = slot

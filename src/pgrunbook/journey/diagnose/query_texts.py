@@ -104,7 +104,7 @@ def in_application(title: str, *lines: str, risk: str = "") -> Advice:
     return Advice(title=title, sql="\n".join(f"-- {line}" for line in lines), undo_sql=NOTHING_TO_UNDO, risk=risk)
 
 
-def table_facts(seen: Seen) -> Facts:
+def gathered_facts(seen: Seen) -> Facts:
     """What is known of the tables, gathered once for all checks."""
     return Facts(seen.snapshot, seen.parser)
 
@@ -125,7 +125,7 @@ class QueryTexts:
     @cached_property
     def facts(self) -> Facts:
         """What is known of the tables."""
-        return self._seen.derived(table_facts)
+        return self._seen.derived(gathered_facts)
 
     @cached_property
     def _rules(self) -> Rules:

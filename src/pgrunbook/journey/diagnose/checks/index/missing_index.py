@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pgrunbook.journey.diagnose.check import Check
 from pgrunbook.journey.diagnose.index_advice import Taken, taken_names
 from pgrunbook.journey.diagnose.proposed_index import advice_for
-from pgrunbook.journey.diagnose.query_texts import table_facts
+from pgrunbook.journey.diagnose.query_texts import gathered_facts
 from pgrunbook.journey.diagnose.seen import Seen
 from pgrunbook.journey.diagnose.trees import TableTree, table_trees
 from pgrunbook.journey.diagnose.workload_blind import blind_spots
@@ -31,7 +31,7 @@ from pgrunbook.model import Basis, Effect, Finding, Kind, Severity, Verdict
 
 def judge(seen: Seen, limits: Thresholds) -> Iterator[Verdict]:
     """One finding an index that is missing; Blind for tables that could not be judged."""
-    reckoned = reckon(seen.snapshot, seen.parser, thresholds=limits, facts=seen.derived(table_facts))
+    reckoned = reckon(seen.snapshot, seen.parser, thresholds=limits, facts=seen.derived(gathered_facts))
     trees = seen.derived(table_trees)
     taken = taken_names(seen)
     for chosen in reckoned.choice.chosen:

@@ -51,6 +51,59 @@ def runbook_headings() -> dict[str, str]:
     return dict(rows)
 
 
+HEADINGS = """
+Overview
+Key Metrics to Track
+Performance Baselines
+Load Capacity Formula
+Resource Requirements by User Scale
+Query Optimization
+Identify Slow Queries
+Query Optimization Patterns
+N+1 Query Problem
+Pagination Optimization
+Batch Operations
+Query Optimization Checklist
+Indexing Strategies
+Essential Indexes for QuizMentor
+Index Maintenance
+Index Strategy Matrix
+Connection Pool Management
+Optimal Pool Configuration
+Connection Pool Monitoring
+PgBouncer Configuration (Supabase)
+Scaling Patterns
+Vertical Scaling Decision Tree
+Read Replica Implementation
+Sharding Strategy (5000+ users)
+Database Scaling Roadmap
+Supabase-Specific Optimizations
+Row Level Security (RLS) Optimization
+Supabase Connection Optimization
+Supabase Performance Settings
+Monitoring and Diagnostics
+Key Metrics Dashboard
+Performance Monitoring Queries
+Alerting Thresholds
+Emergency Procedures
+Database Overload Response
+Runaway Query Mitigation
+Connection Exhaustion Recovery
+Maintenance Operations
+Regular Maintenance Schedule
+Vacuum Strategy
+Backup and Recovery
+Performance Testing
+Database Load Test
+Connection Pool Test
+Best Practices Summary
+""".strip().splitlines()  # of the runbook this project grew from
+
+
+def test_every_heading_of_the_runbook_has_its_row() -> None:
+    assert [heading for heading in HEADINGS if not runbook_headings().get(heading)] == []
+
+
 def test_every_command_that_the_runbook_page_names_exists() -> None:
     commands = {path.stem for path in (SRC / "surfaces" / "cli" / "commands").glob("*.py")}
     named = set(re.findall(r"pgrunbook ([a-z]+)", " ".join(runbook_headings().values())))

@@ -349,3 +349,20 @@ def _kill_repack(pg: FreshDatabase) -> None:
             if process.name() == "pg_repack":
                 process.send_signal(signal.SIGKILL)
         conn.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pg_repack'")
+
+
+def test_an_invalid_index_is_named_and_left_to_another_command(server18: FreshDatabase) -> None:
+    server18.execute("create table t (a int)", "insert into t values (1), (1)")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        server18.execute("create unique index concurrently broken on t (a)")
+    found = select(server18, Task.REINDEX)
+    assert not found.chosen
+    assert [one.object for one in found.left_out] == ["public.broken"]
+    assert "apply --only invalid_index" in found.left_out[0].reason
+
+
+def test_who_may_not_see_other_sessions_is_told_so_and_not_that_all_is_well(server18: FreshDatabase) -> None:
+    seen = working.look(server18.dsn_as(server18.role("plain")), ARRANGED)
+    assert [one.cure for one in seen.outlook.blind] == ["GRANT pg_read_all_stats TO plain;"]
+    assert seen.free_bytes is None
+    assert working.look(server18.dsn, ARRANGED).free_bytes

@@ -29,11 +29,12 @@ def choose(seen: Seen, max_steps: int, *, limits: Mapping[str, Mapping[str, Any]
     indexes = {index.qualified: index for index in seen.rows(INDEXES)}
     left_out, chosen = [], []
     for finding in sorted(found.findings, key=lambda finding: (-_wasted(finding), finding.object)):
-        index = indexes[finding.object]
         if finding.check != "bloated_index":
             why = "it is invalid: pgrunbook apply --only invalid_index"
             left_out.append(LeftOut(object=finding.object, reason=why))
-        elif index.table_oid not in mine:
+            continue
+        index = indexes[finding.object]
+        if index.table_oid not in mine:
             left_out.append(LeftOut(object=finding.object, reason="its table is not ours to maintain"))
         elif index.is_exclusion:
             why = "it backs an exclusion constraint, and cannot be rebuilt while others work"

@@ -63,6 +63,8 @@ def as_dict(seen: Look, quiet: QuietHour | str) -> dict[str, Any]:
 def _draw(lines: Lines, seen: Look, quiet: QuietHour | str) -> None:
     good = seen.outlook.is_good
     verdict = "Now is a good time for maintenance." if good else "Now is not the time: maintenance would be refused."
+    if good and seen.outlook.blind:
+        verdict = "Nothing that can be seen speaks against maintenance now."
     lines.paragraph(verdict, style="bold green" if good else "bold red")
     maintenance.signs(lines, [(sign.hindrance, sign.words, sign.forbids) for sign in seen.outlook.signs])
     for one in seen.outlook.blind:

@@ -83,8 +83,9 @@ def real_plan(pg: FreshDatabase, statement: str, query: str) -> tuple[Any, float
         made = [
             row[0] for row in conn.execute("select indexrelid::regclass::text from pg_index") if row[0] not in before
         ]
-    with connect(pg.dsn, station="test") as source:
-        plan = explain_on(source, query)
+        with connect(pg.dsn, station="test") as source:
+            plan = explain_on(source, query)
+        conn.execute(f"drop index {', '.join(n for n in made if not n.startswith(('parts_1', 'parts_2')))}")
     return plan.plan, plan.cost, dict.fromkeys(made, "tried")
 
 
@@ -105,9 +106,10 @@ def test_the_twin_of_every_major_plans_as_its_source_and_as_with_the_real_index(
                 assert index.refused is None, index
                 assert index.size_bytes >= 8192
                 tried.append((statement, query, trial.explain(query)))
+    existing = {"orders_pkey", "orders_at_idx", "orders_customer_idx", "secret_pkey"}
     for statement, query, found in tried:
         plan, cost, names = real_plan(pg, statement, query)
-        ours = dict.fromkeys(found.used, "tried")
+        ours = dict.fromkeys(found.used - existing, "tried")
         assert shape(found.plan, ours) == shape(plan, names), (statement, found.plan, plan)
         assert found.cost == pytest.approx(cost, rel=0.25), statement
 
@@ -173,14 +175,20 @@ def test_a_role_with_few_rights_gets_a_twin_that_says_what_it_does_not_know(pg: 
 @pytest.mark.pg("== 18")
 def test_functions_of_the_source_have_no_powers_on_this_machine(pg: FreshDatabase) -> None:
     pg.execute(
-        "create function evil(i int) returns int language plpgsql immutable security definer as"
-        " $$begin execute 'copy (select 1) to program ''true'''; return i; end$$",
+        """create function deed() returns void language plpgsql volatile security definer as
+        $$begin copy (select 1) to program 'true'; end$$""",
+        """create function evil(i int) returns int language plpgsql immutable security definer as
+        $$begin perform deed(); return i; end$$""",
         "create table t (i int)",
     )
     tried = ["create index on t (evil(7))", "create index on t ((i + evil(1)))"]
-    with connect(pg.dsn, station="test") as source, open_twin(source) as twin, twin.trying(tried) as trial:
-        with pytest.raises(CannotPlan, match="permission denied to COPY"):
-            trial.explain("select * from t where i = evil(3)")
+    with (
+        connect(pg.dsn, station="test") as source,
+        open_twin(source) as twin,
+        twin.trying(tried) as trial,
+        pytest.raises(CannotPlan, match="permission denied to COPY"),
+    ):
+        trial.explain("select * from t where i = evil(3)")
 
 
 @pytest.mark.pg("== 18")

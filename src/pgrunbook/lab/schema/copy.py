@@ -79,7 +79,7 @@ def copy_schema(
 ) -> SchemaCopy:
     """Copy the schema of the database of `conn` into a new database of `cluster`.
 
-    With `own_locale` it sorts as the source does, where this machine knows how; it is left out otherwise.
+    With `own_locale` it sorts as the source does, where this machine knows how; else that is among what is left out.
     Raises Refused when a relation whose OID is `wanted` is locked or unreadable; others are then left out.
     """
     dump = dump_schema(conn, wanted=wanted)

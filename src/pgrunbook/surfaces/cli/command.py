@@ -21,7 +21,7 @@ from pgrunbook.surfaces.cli import commands
 from pgrunbook.surfaces.cli.exits import Exit, epilog
 
 SECTIONS = {
-    "Look": ("diagnose", "health", "checks", "advise", "vacuum", "explain", "snapshot"),
+    "Look": ("diagnose", "health", "checks", "advise", "vacuum", "explain", "whatif", "snapshot"),
     "Tables": ("queries", "sessions", "locks", "tables", "indexes", "bloat", "replication", "roles"),
     "Change": ("plan", "rehearse", "apply", "undo", "maintain", "journal"),
     "Help out": ("emergency",),

@@ -6,7 +6,7 @@ What differs lowers the confidence in all that the twin says.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -124,12 +124,19 @@ def agreement(source: Session, engine: Engine, queries: Iterable[str]) -> Agreem
 def shape(plan: Mapping[str, Any], names: Mapping[str, str] | None = None) -> tuple[Any, ...]:
     """What makes two plans the same: operations, relations, indexes (renamed by `names`), workers; no figures."""
     renamed = names or {}
-    own = tuple(renamed.get(plan[key], plan[key]) if key == "Index Name" else plan.get(key) for key in _shown(plan))
+    own = tuple((key, _told_alike(key, plan[key], renamed)) for key in _SHAPE if key in plan)
     return (*own, tuple(shape(child, names) for child in plan.get("Plans", ())))
 
 
-def _shown(plan: Mapping[str, Any]) -> Sequence[str]:
-    return [key for key in _SHAPE if key in plan]
+def _told_alike(key: str, value: Any, renamed: Mapping[str, str]) -> Any:
+    """What majors print differently and mean alike."""
+    if key == "Index Name":
+        return renamed.get(value, value)
+    if key == "Scan Direction":  # before 16 an index without an order showed NoMovement
+        return "Forward" if value == "NoMovement" else value
+    if key == "Subplan Name":  # "InitPlan 1 (returns $0)" before 17
+        return str(value).partition(" (")[0]
+    return value
 
 
 def explain_on(source: Session, query: str) -> Explained:

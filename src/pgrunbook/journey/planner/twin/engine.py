@@ -191,7 +191,7 @@ class _Planner:
 
     def rows_where(self, table: str, predicate: str) -> float:
         """How many rows of a table the planner thinks fulfil a condition."""
-        return explained(self._answer(f"EXPLAIN (FORMAT JSON) SELECT FROM {table} WHERE {predicate}")).rows
+        return explained(self._answer(f"EXPLAIN (FORMAT JSON) SELECT FROM ONLY {table} WHERE {predicate}")).rows
 
     def _answer(self, asked: str) -> Mapping[str, Any]:
         try:

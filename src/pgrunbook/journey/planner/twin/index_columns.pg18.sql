@@ -31,8 +31,8 @@ left join pg_catalog.pg_collation as l on a.attnum <= x.indnkeyatts and l.oid = 
 left join lateral (
   select t.*
   from pg_catalog.pg_statistic as t
-  where case when x.indkey[a.attnum - 1] = 0 then t.starelid = x.indexrelid and t.staattnum = a.attnum
-    else t.starelid = x.indrelid and t.staattnum = x.indkey[a.attnum - 1] end
+  where t.starelid = case when x.indkey[a.attnum - 1] = 0 then x.indexrelid else x.indrelid end
+    and t.staattnum = case when x.indkey[a.attnum - 1] = 0 then a.attnum else x.indkey[a.attnum - 1] end
   order by t.stainherit
   limit 1
 ) as s on true

@@ -80,11 +80,9 @@ class Shaper:
         return found if found is not None else sizes.usual_keys(rows, column.sized)
 
     def _shape(self, index: TwinIndex, columns: Sequence[TwinColumn]) -> int:
-        rows = max(index.table_rows, 0.0)
-        if index.predicate:
-            rows = min(rows, self._rows_where(index.table, index.predicate))
-        if index.method != "btree":  # a B-tree is written past the cache; the others would write back what we change
-            self._admin.execute(self._evict.encode(), {"oid": index.oid})
+        # the planner's own count: reltuples may be as old as the last ANALYZE, the file's length is not
+        rows = self._rows_where(index.table, index.predicate or "true")
+        self._admin.execute(self._evict.encode(), {"oid": index.oid})  # else the server's copy of the metapage counts
         pages = self._sized(index, columns, rows)
         self._admin.execute(_ROWS, {"schema": index.schema, "name": index.name, "pages": pages, "rows": rows})
         return pages

@@ -111,7 +111,7 @@ def rehearsal(lines: Lines, result: Rehearsal) -> None:
     words = f"Rehearsed on PostgreSQL {result.scratch_version} with a copy of the schema: "
     lines.text(Text().append(words).append(f"{passed} of {len(result.steps)} passed", style="bold"))
     if result.cloned_tables:
-        cloned = f"{counted(len(result.cloned_tables), 'table')} came with their rows, {size(result.cloned_bytes)}"
+        cloned = f"With the rows of {counted(len(result.cloned_tables), 'table')}, {size(result.cloned_bytes)}"
         lines.paragraph(f"{cloned}; times and disk are measured on this machine.", indent=INDENT, style="dim")
     for step in result.steps:
         if step.state is not RehearsalState.PASSED:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from pgrunbook.journey.advise.expecting import Sizes, expect
 from pgrunbook.journey.observe.statements import STATEMENTS, Statement
 from pgrunbook.model import Finding, NotRead, Severity, Snapshot
-from pgrunbook.model.plan import MeasuredQuery, Plan, PlannedStep, TargetPrint
+from pgrunbook.model.advice import IndexAdvice
+from pgrunbook.model.plan import Expected, MeasuredQuery, Plan, PlannedStep, TargetPrint
 
 
 def plan_of(findings: Sequence[Finding], snapshot: Snapshot, *, least: Severity = Severity.WARNING) -> Plan:
@@ -28,6 +30,26 @@ def plan_of(findings: Sequence[Finding], snapshot: Snapshot, *, least: Severity 
         if advice is not None and advice.step is not None
     ]
     return Plan(target=TargetPrint.of(snapshot.server), steps=tuple(steps), made_at=datetime.now(UTC))
+
+
+def plan_of_indexes(advice: IndexAdvice, snapshot: Snapshot) -> Plan:
+    """The indexes that the advisor proposes, each with the statements that it should help, the most worth first."""
+    sizes = Sizes.of(snapshot)
+    steps = [
+        PlannedStep(
+            step=index.advice.step,
+            queries=tuple(MeasuredQuery(text=q.text, queryid=q.queryid, role=q.role) for q in index.queries),
+            expected=_with_disk(expect(index.advice.step, sizes), index.size_bytes),
+        )
+        for index in advice.proposed
+        if index.advice.step is not None
+    ]
+    return Plan(target=TargetPrint.of(snapshot.server), steps=tuple(steps), made_at=datetime.now(UTC))
+
+
+def _with_disk(expected: Expected | None, disk_bytes: int) -> Expected | None:
+    """The advisor knows the columns' widths."""
+    return replace(expected, disk_bytes=disk_bytes) if expected is not None else None
 
 
 def _by_queryid(snapshot: Snapshot) -> Mapping[int, Statement]:

@@ -15,7 +15,7 @@ from pgrunbook.journey.steps.end_session import EndSession
 from pgrunbook.journey.steps.set_autovacuum import SetAutovacuum
 from pgrunbook.journey.steps.set_database_setting import SetDatabaseSetting
 from pgrunbook.journey.steps.set_role_setting import SetRoleSetting
-from pgrunbook.journey.steps.set_system_setting import SetSystemSetting
+from pgrunbook.journey.steps.set_system_setting import STRONGER, SetSystemSetting
 from pgrunbook.journey.steps.vacuum import Vacuum
 from pgrunbook.model import Advice, Lock, literal, quote
 
@@ -103,7 +103,11 @@ def set_system(setting: Setting, value: str) -> Advice:
     if setting.context != "postmaster":
         step = SetSystemSetting(name=setting.name, value=value)
         undo = step.undo_statements({"file_value": setting.value if was_ours else None})
-        return replace(advise(step, title=f"Set {setting.name} = {value}"), undo_sql=_script(undo))
+        made = replace(advise(step, title=f"Set {setting.name} = {value}"), undo_sql=_script(undo))
+        if setting.source not in STRONGER:
+            return made
+        where = f"The server's {setting.source} sets it, which comes before ALTER SYSTEM: change it there."
+        return replace(made, step=None, risk=where)
     back = f"SET {setting.name} = {literal(setting.value)}" if was_ours else f"RESET {setting.name}"
     load = "-- then restart the server"
     return Advice(

@@ -39,7 +39,7 @@ _SECRET = re.compile(
     r"primary_conninfo\Z|ssl_passphrase_command\Z|.*\..*(secret|passw|passphrase|token|key|jwt|credent)"
 )
 _NAME = re.compile(r"[a-z_][a-z0-9_$]*(\.[a-z_][a-z0-9_$]*)*\Z", re.IGNORECASE)
-_STRONGER = {"command line", "environment variable"}
+STRONGER = {"command line", "environment variable"}
 _OF_SESSION = {"database", "user", "database user", "client", "session", "interactive", "override"}
 _ELEMENT = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^",\s]+))\s*(?:,|\Z)')
 
@@ -137,7 +137,7 @@ class SetSystemSetting(Change):
         setting = self._setting(conn)
         self._check_consent(setting)
         self._check_rights(conn, setting)
-        if setting.source in _STRONGER:
+        if setting.source in STRONGER:
             raise Refused(
                 f"{self.name} is set by the server's {setting.source}, which comes before ALTER SYSTEM",
                 hint="Change it where the server is started.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +34,26 @@ from pgrunbook.surfaces.cli.words_given import Given, sort_out
 
 
 def plan(
-    invocation: Invocation, words: tuple[str, ...], *, dsn_flag: str | None, only: tuple[str, ...], output: Path | None
+    invocation: Invocation,
+    words: tuple[str, ...],
+    *,
+    dsn_flag: str | None,
+    only: tuple[str, ...],
+    output: Path | None,
+    source: str = "diagnose",
 ) -> int:
     """Make a plan, show it, and write it if a file was named."""
     given = sort_out(words)
-    planned = make_plan(_wanted(given, dsn_flag, only), invocation)
+    if source == "advise" and (given.ids or given.plan or only):
+        raise UsageError("--from advise takes what the advisor proposes; ids, --only and a plan choose findings")
+    wanted = replace(_wanted(given, dsn_flag, only), from_advice=source == "advise")
+    planned = make_plan(wanted, invocation)
     console, drawn = text_console(invocation)
     lines = Lines(console)
     show(lines, planned.plan)
     lines.paragraph(_sum(planned), style="bold")
+    if planned.plan.steps:
+        lines.paragraph(_bound(planned.plan.target), style="dim")
     if rest_words(planned):
         lines.paragraph(rest_words(planned), style="dim")
     write(drawn.getvalue())
@@ -172,6 +184,13 @@ def _sum(planned: Planned) -> str:
     if not amount:
         return done or "Nothing to do: no finding here has a step that pgrunbook takes by itself."
     return f"{counted(amount, 'step')} for database {planned.plan.target.database}.  {done}".rstrip()
+
+
+def _bound(target: TargetPrint) -> str:
+    """What the plan is for, and for nothing else."""
+    system = target.system_identifier or "unidentified"
+    timeline = f", timeline {target.timeline}" if target.timeline is not None else ""
+    return f"Bound to system {system}{timeline}, database {target.database}, role {target.user}."
 
 
 def _show(invocation: Invocation, text: str, *, yes: bool) -> None:

@@ -10,12 +10,14 @@ from pgrunbook import config
 from pgrunbook.errors import Refused, Unsupported, UsageError
 from pgrunbook.journey.act import in_order
 from pgrunbook.journey.advise import plan_file
-from pgrunbook.journey.advise.plan import plan_of
+from pgrunbook.journey.advise.indexes import advise_indexes
+from pgrunbook.journey.advise.plan import plan_of, plan_of_indexes
 from pgrunbook.journey.diagnose.request import answer_from, look, request_from
 from pgrunbook.journey.observe import observe
 from pgrunbook.journey.observe.statements import STATEMENTS
 from pgrunbook.journey.rehearse import rehearse
 from pgrunbook.journey.steps import load as load_step
+from pgrunbook.journey.workload import reading as workload
 from pgrunbook.model import Finding, Severity
 from pgrunbook.model.diagnosis import Diagnosis
 from pgrunbook.model.plan import Plan, TargetPrint
@@ -31,12 +33,16 @@ from pgrunbook.surfaces.cli.watching import rehearsing
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What to plan: a plan written before, or findings by id and check; none named: every warning and worse."""
+    """What to plan: a plan written before, or findings by id and check; none named: every warning and worse.
+
+    `from_advice`: the indexes that the advisor proposes for the workload, instead of findings.
+    """
 
     dsn: str
     plan: Path | None = None
     ids: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
+    from_advice: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +71,10 @@ def _plan_as_wanted(wanted: Wanted, invocation: Invocation) -> Planned:
                 hint="Make a new plan for this target: pgrunbook plan",
             )
         return Planned(plan=plan)
+    if wanted.from_advice:
+        with busy(invocation, "looking …"):
+            advised = observe(wanted.dsn, (*workload.NEEDS, *workload.LIKES))
+            return Planned(plan=plan_of_indexes(advise_indexes(advised), advised))
     settings = config.load(flags={"only": wanted.only}, file=invocation.config_file)
     request = request_from(settings)
     with busy(invocation, "looking …"):

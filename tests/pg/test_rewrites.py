@@ -243,6 +243,20 @@ def test_a_union_of_branches_neither_loses_nor_repeats_a_row(shop: Shop, text: s
     shop.same("union_for_or", text)
 
 
+def test_rewrites_that_need_each_other_are_put_together(shop: Shop) -> None:
+    one = shop.same(
+        "together",
+        "select o.id from orders o join customers k on k.id = o.must_id"
+        " where o.placed_at::date = '2024-02-03' or 'red' = any (o.tags) or o.status = asker()",
+    )
+    assert "UNION ALL" in one.sql
+    assert "customers" not in one.sql
+    assert "::date =" not in one.sql
+    assert "@> ARRAY['red']" in one.sql
+    assert "(SELECT asker())" in one.sql
+    assert "together" not in shop.rewrites("select * from loose where id = 3 or v = 2")
+
+
 @pytest.mark.parametrize(
     "text",
     [

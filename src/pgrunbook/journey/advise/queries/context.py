@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -89,6 +90,12 @@ class Context:
     def facts(self) -> Facts:
         """Tables, columns, statistics, indexes."""
         return Facts(self.snapshot, self.parser)
+
+    def with_query(self, query: Query) -> Context:
+        """The same ground for another statement; what is known of tables is not gathered again."""
+        made = dataclasses.replace(self, query=query)
+        made.__dict__.update({name: self.__dict__[name] for name in ("facts", "seen") if name in self.__dict__})
+        return made
 
     @cached_property
     def seen(self) -> Seen:

@@ -13,6 +13,7 @@ from functools import cache
 
 from pgrunbook.journey.advise.queries.context import Context
 from pgrunbook.journey.advise.queries.proposal import SAME_ROWS, Proposal
+from pgrunbook.journey.advise.queries.together import together
 from pgrunbook.journey.advise.queries.trial import Trial
 from pgrunbook.model.explanation import Rewrite
 from pgrunbook.pg.parse import ParseFailed
@@ -34,7 +35,15 @@ def proposers() -> tuple[Propose, ...]:
 def rewrites(context: Context, trial: Trial) -> tuple[Rewrite, ...]:
     """All of them, planned; those that give the same rows for less first."""
     found = [one for propose in proposers() for one in _tried(propose, context, trial)]
+    if sum(one.same == SAME_ROWS for one in found) > 1:
+        found += _tried(_together, context, trial)
     return tuple(sorted(found, key=lambda one: (one.same != SAME_ROWS, {True: 0, None: 1, False: 2}[one.helps])))
+
+
+def _together(context: Context, trial: Trial) -> Iterator[Proposal]:
+    proposal = together(context, trial, proposers())
+    if proposal is not None:
+        yield proposal
 
 
 def _tried(propose: Propose, context: Context, trial: Trial) -> Iterator[Rewrite]:

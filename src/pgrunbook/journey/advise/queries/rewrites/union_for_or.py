@@ -91,7 +91,8 @@ def _differ(branches: list[Tree]) -> bool:
 
 
 def _has_subselect(tree: Tree) -> bool:
-    return any(kind == "sub_link" for kind, _ in nodes([tree]))
+    """Whether it reads rows of its own (a function asked once in a sub-select reads none)."""
+    return any(kind == "select_stmt" and "from_clause" in node for kind, node in nodes([tree]))
 
 
 def _can_order(select: Node) -> bool:

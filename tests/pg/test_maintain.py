@@ -217,7 +217,7 @@ def test_with_a_long_reader_a_rewrite_gives_up_and_bystanders_wait_no_longer_tha
 
 
 def test_no_further_step_is_begun_when_pressure_comes_or_the_time_is_up(
-    server18: FreshDatabase, tmp_path: Path
+    server18: FreshDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("one", "two"):
         server18.execute(
@@ -240,6 +240,12 @@ def test_no_further_step_is_begun_when_pressure_comes_or_the_time_is_up(
     late = carry_out(server18, Task.VACUUM, tmp_path / "late", replace(ARRANGED, longest_s=-1.0))
     assert [step.state for step in late.steps] == [StepState.REFUSED]
     assert "no further step is begun after" in late.steps[0].reason
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    (tmp_path / "pgrunbook").mkdir()
+    (tmp_path / "pgrunbook" / "stop").touch()
+    stopped = carry_out(server18, Task.VACUUM, tmp_path / "stopped", insist=True)
+    assert [step.state for step in stopped.steps] == [StepState.REFUSED]
+    assert "stop forbids it" in stopped.steps[0].reason
 
 
 def test_what_a_killed_repack_left_is_named_and_cleared_away(server18: FreshDatabase) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pgrunbook.errors import Refused, RunbookError, UsageError
@@ -32,6 +33,7 @@ from pgrunbook.procedures.maintain.outlook import Outlook
 from pgrunbook.procedures.maintain.selection import Selection
 from pgrunbook.procedures.maintain.tasks import Task
 from pgrunbook.record import Journal, folder_for
+from pgrunbook.record.journal import state_home
 
 _QUESTIONS: Mapping[Task, tuple[Question[Any], ...]] = {
     Task.VACUUM: (*hot_tables.NEEDS, *hot_tables.LIKES),
@@ -127,6 +129,8 @@ def carry_out(
     """
 
     def forbidden(conn: Session) -> str:
+        if stop_file().exists():
+            return f"the file {stop_file()} forbids it"
         if insist:
             return ""
         return "; ".join(sign.words for sign in look_over(conn, work.arrangements).outlook.forbidding)
@@ -157,6 +161,17 @@ def carry_out(
             raise
         ledger.finish(written, key, end_of(outcome), figures=_figures(outcome))
     return outcome
+
+
+def stop_file() -> Path:
+    """While this file is there, nothing is begun, whoever insists: the same file that stops emergencies."""
+    return state_home() / "stop"
+
+
+def refuse_if_stopped() -> None:
+    """Raise Refused while the stop file is there."""
+    if stop_file().exists():
+        raise Refused(f"the file {stop_file()} forbids it", hint="Remove it when acting is allowed again.")
 
 
 def end_of(outcome: RunOutcome) -> End:

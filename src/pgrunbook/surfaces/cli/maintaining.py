@@ -127,6 +127,8 @@ class _Performing:
             )
         if self.wish.output is not None or self.wish.form in {"markdown", "html"}:
             raise UsageError(f"{work.task} writes no report", hint="Reviews do: slow-queries, indexes, capacity.")
+        if not self.wish.dry_run:
+            working.refuse_if_stopped()
         with busy(self.invocation, "looking …"):
             seen = working.look(self.dsn, work.arrangements, work.task)
         self._refuse_poolers(seen)

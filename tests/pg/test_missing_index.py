@@ -411,6 +411,17 @@ def test_names_are_found_along_the_search_path_of_the_role(pg: FreshDatabase) ->
     assert [f.object for f in look(pg).findings] == ["app.people"]
 
 
+def test_a_name_that_several_schemas_have_is_blind_when_the_path_leads_to_none(pg: FreshDatabase) -> None:
+    people(pg, "create schema one", "create schema two", "create table two.people as select * from people")
+    pg.execute("alter table people set schema one", "analyze two.people")
+    with pg.connect(options="-c search_path=one") as conn:
+        for _ in range(CALLS):
+            conn.execute("select * from people where email = 'x'")
+    seen = look(pg)
+    assert seen.findings == ()
+    assert [("people" in blind.reason, "search_path" in blind.cure) for blind in seen.blind] == [(True, True)]
+
+
 def test_entries_of_one_text_are_one_statement(pg: FreshDatabase) -> None:
     people(pg)
     conn = pg.connect()

@@ -35,6 +35,13 @@ def blind_spots(seen: Seen, reckoned: Reckoned) -> Iterator[Blind]:
         )
     if reckoned.workload.unparsed:
         yield Blind(reason=f"{reckoned.workload.unparsed} statements could not be parsed")
+    if reckoned.workload.ambiguous:
+        names = ", ".join(quote(name) for name in reckoned.workload.ambiguous[:5])
+        yield Blind(
+            reason=f"statements name {names} without a schema: several have such a table, none of them on the search"
+            " path that the role starts with",
+            cure="ALTER ROLE … SET search_path = …; or name the schema in the statements.",
+        )
 
 
 def _locked(seen: Seen, reckoned: Reckoned) -> Iterator[Blind]:

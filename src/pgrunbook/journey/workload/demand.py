@@ -74,12 +74,16 @@ class TextStatement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """Every statement that could be read; how many could not, and how many of the cheapest were left out."""
+    """Every statement that could be read; how many could not, and how many of the cheapest were left out.
+
+    `ambiguous` are the names of tables in several schemas that statements used, none on their role's search path.
+    """
 
     asked: tuple[Asked, ...]
     total_ms: float
     unparsed: int = 0
     unread: int = 0
+    ambiguous: tuple[str, ...] = ()
 
 
 def workload_of(
@@ -99,7 +103,7 @@ def workload_of(
     rows = [row for row in snapshot.rows(STATEMENTS) if is_application(row)]
     groups = [group for group in _by_text(rows) if _counts(group, calls_min, blocks_min)]
     rules, paths = Rules(snapshot, parser), SearchPaths(snapshot)
-    asked, unparsed = [], 0
+    asked, unparsed, ambiguous = [], 0, dict[str, None]()
     for group in groups[:statements_max]:
         role, text, ids = group[0].role, group[0].query, [row.queryid for row in group]
         try:
@@ -108,6 +112,7 @@ def workload_of(
             unparsed += 1
             continue
         found = accesses_of(tree, catalog.along(paths.of(role)), rules.for_role(role))
+        ambiguous.update(dict.fromkeys(name for name in found.unknown if len(catalog.by_name.get(name, ())) > 1))
         if found.accesses:
             asked.append(_asked(group, hidden.shown(found, ids)))
     return Workload(
@@ -115,6 +120,7 @@ def workload_of(
         total_ms=sum(row.total_exec_ms for row in rows),
         unparsed=unparsed,
         unread=max(0, len(groups) - statements_max),
+        ambiguous=tuple(ambiguous),
     )
 
 

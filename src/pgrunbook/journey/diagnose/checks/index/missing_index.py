@@ -4,7 +4,8 @@ Asks:    which indexes would spare the counted statements most of the rows that 
 Unit:    rows_read and rows_after are rows of the table a call, estimated from ANALYZE's statistics.
 Source:  pg_stat_statements, parsed; pg_stats, pg_index, and row security policies, which add conditions of their own.
 Blind:   no pg_stat_statements; columns that nobody analysed, or whose statistics are hidden from this role; tables
-         whose index definitions are locked; statements that cannot be parsed.
+         whose index definitions are locked; statements that cannot be parsed, or name a table that several schemas
+         have and their role's search path does not tell apart.
 Says:    {object} is searched by {columns}, and no index serves that.  {calls} calls of {statements} took {total_ms},
          {mean_ms} each.  A call reads about {rows_read} of {table_rows} rows; with the index it would read about
          {rows_after}.  The index would take about {index_size_bytes}.

@@ -198,10 +198,13 @@ def _journal_trouble(place: Path) -> list[str]:
 
 @contextlib.contextmanager
 def _bystander(database: FreshDatabase) -> Iterator[Callable[[str], list[str]]]:
-    """Somebody else at work in the same database: rows, a temporary table, a lock of its own."""
+    """Somebody else at work in the same database: a committed row, a setting of the session, a lock of its own.
+
+    No temporary table: after a crash it stays until autovacuum comes by.
+    """
     number = time.monotonic_ns()
     with contextlib.closing(psycopg.connect(database.dsn, autocommit=True)) as conn:
-        conn.execute("create temp table mine (i int)")
+        conn.execute("select set_config('bystander.mark', 'mine', false)")
         conn.execute("select pg_advisory_lock(4711)")
         conn.execute("insert into bystander values (%s)", (number,))
 
@@ -211,7 +214,8 @@ def _bystander(database: FreshDatabase) -> Iterator[Callable[[str], list[str]]]:
             trouble = [] if row == (1,) else ["a bystander's committed row is gone"]
             if killed == "tool":  # with the server, every session ends
                 try:
-                    conn.execute("insert into mine values (1)")
+                    if conn.execute("select current_setting('bystander.mark', true)").fetchone() != ("mine",):
+                        trouble.append("a bystander's session is another one")
                     held = conn.execute("select count(*) from pg_locks where locktype = 'advisory' and objid = 4711")
                     trouble += [] if held.fetchone() == (1,) else ["a bystander's lock is gone"]
                 except psycopg.Error as exc:

@@ -2,8 +2,8 @@
 
     python bench/twin.py
 
-Sources 15 and 18, a library of 200,000 loans and QuizMentor.  A table, then one line; exit 0 only when the figures are
-at least those of the prototype (the same plan in every trial, a median cost error of 0.01 %) and no worse than HypoPG's.
+Sources 15 and 18, a library of 200,000 loans and QuizMentor.  A table, then one line; exit 0 only when the figures
+are the prototype's at least (the same plan in every trial, a median cost error of 0.01 %) and no worse than HypoPG's.
 """
 
 from __future__ import annotations
@@ -238,7 +238,8 @@ def main() -> int:
         and built_s <= BUILD_LIMIT_S
     )
     print(
-        f"{'ok' if holds else 'FAILED'}: twin {same}/{tried} plans as with the real index, median cost error {error:.3%}"
+        f"{'ok' if holds else 'FAILED'}: twin {same}/{tried} plans as with the real index,"
+        f" median cost error {error:.3%}"
         f" (HypoPG on 15: {hypo_same}/{hypo_tried}, {hypo_error:.2%}); {explain_ms:.2f} ms an EXPLAIN;"
         f" {BUILD_TABLES} tables in {built_s:.1f} s"
     )

@@ -24,8 +24,9 @@ LIBRARY = (
       case when i % 250 = 0 then timestamptz '2023-01-01 00:00Z' + i * interval '1 minute' end,
       point(i * 37 % 1000, i * 91 % 1000)
     from generate_series(1, 10000) as i""",
-    """create table loans (id bigint primary key, member_id int not null, title_id int not null, branch smallint not null,
-    state text not null, lent_at timestamptz not null, returned_at timestamptz, fee numeric(8, 2) not null, note text,
+    """create table loans (id bigint primary key, member_id int not null, title_id int not null,
+    branch smallint not null, state text not null, lent_at timestamptz not null, returned_at timestamptz,
+    fee numeric(8, 2) not null, note text,
     held tstzrange not null)""",
     """insert into loans
     select i, 1 + floor(power(i * 48271::bigint % 100003 / 100003.0, 2) * 10000)::int, 1 + i * 7919 % 20000,
@@ -46,7 +47,8 @@ LIBRARY = (
     "create index loans_lent_at_idx on loans (lent_at)",
     "create index members_city_idx on members (city)",
     "create statistics loans_state (dependencies, ndistinct, mcv) on state, branch, returned_at from loans",
-    "create view late as select l.*, m.mail from loans as l join members as m on m.id = l.member_id where state = 'late'",
+    """create view late as select l.*, m.mail from loans as l join members as m on m.id = l.member_id
+    where state = 'late'""",
     "vacuum analyze",
 )
 LIBRARY_AS_IT_IS = (
@@ -130,7 +132,8 @@ QUIZMENTOR_CASES = (
     ("create index on questions using gin (question_words)",
      "select id from questions where question_words @@ to_tsquery('english', 'river')"),
     ("create index on user_performance (user_id, topic)",
-     "select topic, avg(score) from user_performance where user_id = '00000000-0000-0000-0000-00000000002a' group by topic"),
+     """select topic, avg(score) from user_performance where user_id = '00000000-0000-0000-0000-00000000002a'
+     group by topic"""),
     ("create index on user_performance (quiz_id) include (score)",
      "select avg(score) from user_performance where quiz_id = 31"),
     ("create index on user_sessions (expires_at)",

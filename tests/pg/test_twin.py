@@ -59,6 +59,9 @@ TRIED = (
     ("create index on orders using brin (at)", "select sum(id) from orders where at < timestamptz '2024-01-02 00:00Z'"),
     ("create index on orders using hash (note)", "select * from orders where note = 'abc'"),
     ("create index on parts (n)", "select * from parts where n = 5"),
+    ("create index on orders (note, id)", "select count(*) from orders where note > 'z'"),
+    ("create index on orders (id desc, note)", "select * from orders where id < 0"),
+    ("create index on parts (day)", "select * from parts where day > '2030-01-01' or day < '2000-01-01'"),
     ("create unique index on orders (id) include (customer)", "select id, customer from orders where id < 100"),
 )
 

@@ -74,6 +74,13 @@ class Agreement:
         return sum(one.is_same_plan for one in self.compared) / len(self.compared)
 
     @property
+    def alike_ratio(self) -> float | None:
+        """The share with the same plan or nearly the same cost: majors place a Gather differently for nothing."""
+        if not self.compared:
+            return None
+        return sum(one.is_same_plan or one.cost_error_ratio <= CLOSE for one in self.compared) / len(self.compared)
+
+    @property
     def median_cost_error_ratio(self) -> float | None:
         """The middle one of the cost errors."""
         return statistics.median(one.cost_error_ratio for one in self.compared) if self.compared else None
@@ -81,12 +88,12 @@ class Agreement:
     @property
     def confidence(self) -> str:
         """`good`, `fair`, `poor`; `unknown` when nothing could be compared."""
-        same, error = self.same_ratio, self.median_cost_error_ratio
-        if same is None or error is None:
+        alike, error = self.alike_ratio, self.median_cost_error_ratio
+        if alike is None or error is None:
             return "unknown"
-        if same >= GOOD_RATIO and error <= CLOSE:
+        if alike >= GOOD_RATIO and error <= CLOSE:
             return "good"
-        return "fair" if same >= FAIR_RATIO else "poor"
+        return "fair" if alike >= FAIR_RATIO else "poor"
 
     def in_words(self) -> str:
         """One line."""

@@ -17,6 +17,7 @@ from pgrunbook.journey.planner.twin.disarm import disarm, give_away
 from pgrunbook.journey.planner.twin.ends import with_true_ends
 from pgrunbook.journey.planner.twin.extended import restore_extended
 from pgrunbook.journey.planner.twin.files import Files
+from pgrunbook.journey.planner.twin.leaves import Ends, ends_of
 from pgrunbook.journey.planner.twin.reading import Facts, read_facts
 from pgrunbook.journey.planner.twin.statistics import restore_statistics
 from pgrunbook.lab import Cluster, embedded_binaries, start_cluster
@@ -119,11 +120,12 @@ def _fill(cluster: Cluster, source: Session, observer: Observer, clock: _Clock, 
         admin.execute(f"create extension pg_buffercache schema {TOOLS}")
         tables, indexes = catalog.tables(admin), catalog.indexes(admin)
         columns = catalog.columns(admin, [index.oid for index in indexes])
+        ends = ends_of(admin, [index.oid for index in indexes])
         known = {row[0] for row in admin.execute("select name from pg_catalog.pg_settings").fetchall()}
     files = Files(cluster.data_dir, cluster.home.account)
     with clock.timing("sizes_s"):
         cluster.shutdown()
-        _lengthen(files, facts, tables, indexes, columns)
+        _lengthen(files, facts=facts, tables=tables, indexes=indexes, columns=columns, ends=ends)
         settings = {name: value for name, value in facts.settings.items() if name in known}
         for since, names in NEWER_FEATURES:
             if observer.server.major < since:
@@ -144,21 +146,26 @@ def _passes_row_security(source: Session) -> bool:
 
 def _lengthen(
     files: Files,
+    *,
     facts: Facts,
     tables: list[TwinTable],
     indexes: list[TwinIndex],
     columns: dict[int, list[TwinColumn]],
+    ends: dict[int, Ends],
 ) -> None:
     """Give every file the length that it has on the source, and every B-tree a height."""
     pages = {(row.schema, row.name): facts.pages.get(row.oid, row.pages) for row in facts.relations}
     for table in tables:
-        files.set_pages(table.path, pages.get((table.schema, table.name), 0))
+        length = pages.get((table.schema, table.name), 0)
+        files.set_pages(table.path, length)
+        if length > 0:
+            files.make_first_page_visible(table.path)
     for index in indexes:
         length = pages.get((index.schema, index.name), 0)
         if not index.path or length <= 1:
             continue
         if index.method == "btree":
             levels = btree_levels(length, [column.sized for column in columns[index.oid]])
-            files.shape_btree(index.path, Btree(pages=length, levels=levels))
+            files.shape_btree(index.path, Btree(pages=length, levels=levels), ends.get(index.oid))
         else:
             files.set_pages(index.path, length)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from pgrunbook.journey.planner.sizes import PAGE_BYTES, Btree, Gin
+from pgrunbook.journey.planner.twin.leaves import Ends, index_tuples, visible_first_page
 from pgrunbook.lab.account import Account
 
 SEGMENT_PAGES: Final = 131_072  # RELSEG_SIZE: a gigabyte
@@ -52,11 +54,14 @@ class Files:
         """Make the first segment as long as it is in a relation of so many pages; further segments stay as they are."""
         self._truncate(self._segment(path, 0), min(pages, SEGMENT_PAGES) * PAGE_BYTES)
 
-    def shape_btree(self, path: str, shape: Btree) -> None:
-        """Give an empty B-tree a size and a height."""
+    def shape_btree(self, path: str, shape: Btree, ends: Ends | None = None) -> None:
+        """Give an empty B-tree a size, a height and, where they are known, its first and its last key."""
         pages = shape.pages
-        if shape.levels > 0:
-            chain = [_btree_page(shape.levels - depth, depth == 0, depth + 2) for depth in range(shape.levels + 1)]
+        if shape.levels > 0 or ends is not None:
+            keys = index_tuples(ends) if ends is not None else []
+            chain = [
+                _btree_page(shape.levels - depth, depth == 0, depth + 2, keys) for depth in range(shape.levels + 1)
+            ]
             with self._segment(path, 0).open("r+b") as file:
                 meta = bytearray(file.read(PAGE_BYTES))
                 struct.pack_into("=IIII", meta, BTREE_META_OFFSET, 1, shape.levels, 1, shape.levels)
@@ -64,6 +69,12 @@ class Files:
                 file.write(bytes(meta) + b"".join(chain))
             pages = max(pages, len(chain) + 1)
         self.set_pages(path, pages)
+
+    def make_first_page_visible(self, path: str) -> None:
+        """Let the planner believe the tuples that `shape_btree` makes."""
+        file = self._segment(f"{path}_vm", 0)
+        self._truncate(file, PAGE_BYTES)
+        file.write_bytes(visible_first_page())
 
     def shape_gin(self, path: str, shape: Gin) -> None:
         """Give an empty GIN index a size, and its metapage the numbers that VACUUM would leave there."""
@@ -92,8 +103,8 @@ class Files:
         os.truncate(file, length)
 
 
-def _btree_page(level: int, is_root: bool, child: int) -> bytes:  # noqa: FBT001 - two facts about one page
-    """An empty leaf, or an inner page whose only tuple, lower than every key, points at the block `child`."""
+def _btree_page(level: int, is_root: bool, child: int, keys: Sequence[bytes]) -> bytes:  # noqa: FBT001 - of one page
+    """A leaf with these keys, or an inner page whose only tuple, lower than every key, points at the block `child`."""
     page = bytearray(PAGE_BYTES)
     lower, upper, special = PAGE_HEADER, PAGE_BYTES - BTREE_SPECIAL, PAGE_BYTES - BTREE_SPECIAL
     if level > 0:
@@ -101,6 +112,11 @@ def _btree_page(level: int, is_root: bool, child: int) -> bytes:  # noqa: FBT001
         line_pointer = upper | (1 << 15) | (PIVOT_BYTES << 17)  # offset, LP_NORMAL, length
         struct.pack_into("=I", page, PAGE_HEADER, line_pointer)
         struct.pack_into("=HHHH", page, upper, child >> 16, child & 0xFFFF, 0, PIVOT_FLAG | PIVOT_BYTES)
+        lower += 4
+    for key in keys if level == 0 else ():
+        upper -= len(key)
+        page[upper : upper + len(key)] = key
+        struct.pack_into("=I", page, lower, upper | (1 << 15) | (len(key) << 17))
         lower += 4
     struct.pack_into("=HHHHH", page, 10, 0, lower, upper, special, PAGE_BYTES | LAYOUT_VERSION)
     flags = (BTP_LEAF if level == 0 else 0) | (BTP_ROOT if is_root else 0)

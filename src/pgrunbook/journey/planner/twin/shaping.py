@@ -9,6 +9,7 @@ from pgrunbook.journey.planner import sizes
 from pgrunbook.journey.planner.twin import catalog
 from pgrunbook.journey.planner.twin.catalog import TwinColumn, TwinIndex
 from pgrunbook.journey.planner.twin.files import Files
+from pgrunbook.journey.planner.twin.leaves import ends_of
 from pgrunbook.journey.planner.twin.samples import Samples
 from pgrunbook.pg.connect import Session
 
@@ -94,7 +95,8 @@ class Shaper:
             shape = sizes.btree(
                 rows, sized, fillfactor=index.fillfactor, is_unique=index.is_unique, deduplicates=deduplicates
             )
-            self._files.shape_btree(index.path, shape)
+            ends = ends_of(self._admin, [index.oid]) if index.method == "btree" and not index.predicate else {}
+            self._files.shape_btree(index.path, shape, ends.get(index.oid))
             return shape.pages
         if index.method == "gin":
             gin = sizes.gin(

@@ -29,12 +29,6 @@ GENERIC_PLAN_SINCE = 16
 READER = "pg_read_all_data"  # may read every table, and nothing else (predefined from 14 on)
 WRITER = "pg_write_all_data"  # may write every table, and read none: it plans an INSERT
 _NAME = "pgrunbook_explain"
-_TYPES = (
-    r"timestamp(?: with(?:out)? time zone)?|timestamptz|time(?: with(?:out)? time zone)?|timetz|date|interval|numeric"
-    r"|double precision|float8|float4|real|bool(?:ean)?|uuid|jsonb?|inet|cidr|bytea|int[248]|bigint|integer|smallint"
-    r"|text|varchar|regclass|tsquery|tsvector|point|box|money|xml"
-)
-_TYPED = re.compile(rf"\b({_TYPES})\s+(\$\d+)", re.IGNORECASE)
 _STRING = re.compile(r"E?'(?:[^']|'')*'")
 _CALL = re.compile(r'(?:("(?:[^"]|"")+"|[A-Za-z_][\w$]*)\s*\.\s*)?("(?:[^"]|"")+"|[A-Za-z_][\w$]*)\s*\(')
 # Volatile, and yet nothing is changed by calling them.
@@ -89,15 +83,6 @@ class Digest:
 
     rows: int
     hash: str
-
-
-def explainable(text: str) -> str:
-    """The text as EXPLAIN takes it: pg_stat_statements leaves `date $1` where `date '…'` was.
-
-    >>> explainable("select * from t where at > now() - interval $1 and d = date $2")
-    'select * from t where at > now() - ($1)::interval and d = ($2)::date'
-    """
-    return _TYPED.sub(r"(\2)::\1", text)
 
 
 def identify(

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from pgrunbook.errors import RunbookError, Unreachable
-from pgrunbook.journey.observe.explaining import Explainer, Identity, explainable, identify
+from pgrunbook.journey.observe.explaining import Explainer, Identity, identify
 from pgrunbook.journey.observe.statements import STATEMENTS, Statement, first_word
 from pgrunbook.model import Question, Reading, Server, Unread
 from pgrunbook.pg.connect import Session
+from pgrunbook.pg.planned import explainable
 
 STATEMENTS_MAX = 50
 BUDGET_S = 30.0

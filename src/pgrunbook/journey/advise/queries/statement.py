@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pgrunbook.errors import Refused, Unsupported, UsageError
-from pgrunbook.journey.observe.explaining import explainable
 from pgrunbook.journey.observe.statements import STATEMENTS, Statement
 from pgrunbook.model import NotRead, Snapshot
 from pgrunbook.model.explanation import Asked
 from pgrunbook.pg.parse import ParseFailed, Parser, Tree
+from pgrunbook.pg.planned import explainable
 from pgrunbook.pg.trees import names, nodes
 
 _PLANNED = ("select_stmt", "insert_stmt", "update_stmt", "delete_stmt", "merge_stmt")

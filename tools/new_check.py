@@ -66,6 +66,14 @@ def test_the_fault_is_found_and_its_fix_silences_it(pg: FreshDatabase) -> None:
     pg.execute("create table t (id int)", "insert into t select generate_series(1, 2000)", "analyze t")
     (finding,) = diagnose(pg.dsn, only=["{name}"]).findings
     assert finding.object == "public.t"
+    pg.execute("drop table t")  # its own advice, once it has some: finding.advice[0].sql
+    assert diagnose(pg.dsn, only=["{name}"]).findings == ()
+
+
+def test_who_may_not_look_is_told_so(pg: FreshDatabase) -> None:
+    role = pg.role(f"stranger_of_{{pg.name}}")
+    answer = diagnose(pg.dsn_as(role), only=["{name}"])
+    assert answer.ok == ("{name}",) or [one.check for one in answer.blind] == ["{name}"]
 '''
 
 

@@ -27,7 +27,6 @@ ORDER = (
     "journey.verify",
     "journey.rehearse",
     "journey.act",
-    "journey.round",
     "procedures",
     "demo",
     "surfaces",

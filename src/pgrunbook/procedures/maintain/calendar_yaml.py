@@ -5,7 +5,7 @@
         time: '02:00 UTC'
 
 A whole YAML reader would be a dependency with tags, anchors and numbers in base sixty ("02:00" is 120 there), for a
-file of eight lines.  What this subset does not know is refused with its line (docs/decisions/0008).
+file of eight lines.  What this subset does not know is refused with its line (docs/decisions/0005).
 """
 
 from __future__ import annotations

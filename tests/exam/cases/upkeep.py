@@ -129,6 +129,18 @@ CASES: list[Fault | Decoy] = [
         sql=(*ASLEEP, *TABLE),
         stage=sessions("insert into part select g, 1, 'late' from generate_series(60001, 120000) as g"),
     ),
+    *(
+        Decoy(
+            name=f"loaded, changed and vacuumed in one breath: {change}",
+            sql=(*ASLEEP, *TABLE[:-1]),
+            stage=sessions(f"{change};vacuum (analyze) part"),
+        )
+        for change in (
+            "delete from part where id % 2 = 0",
+            "update part set price = 0 where id % 3 > 0",
+            "update part set price = price + 1",
+        )
+    ),
     Decoy(name="loaded and analyzed in one breath", sql=(*TABLE, "analyze part")),
     Fault(
         name="loaded and never analyzed",

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pgrunbook.journey.diagnose import mending
+from pgrunbook.journey.diagnose import late_counts, mending
 from pgrunbook.journey.diagnose.autovacuum import (
     NEEDS,
     Upkeep,
@@ -72,7 +72,14 @@ def judge(seen: Seen, limits: Limits) -> Iterator[Verdict]:
         table
         for table in seen.derived(upkeep)
         if _is_past(table, limits)
-        and (holder is not None or not (table.relation.oid in busy or _is_tended(table, seen, limits, running=running)))
+        and (
+            holder is not None
+            or not (
+                table.relation.oid in busy
+                or _is_tended(table, seen, limits, running=running)
+                or late_counts.were_there_before(seen, table, table.activity.dead_rows, table.activity.last_vacuum_at)
+            )
+        )
     ]
     for tree, tables in by_tree(seen, faulty):
         yield _finding(tree, tables, holder, running=running)
@@ -134,7 +141,7 @@ def _finding(tree: TableTree, tables: tuple[Upkeep, ...], holder: Holder | None,
 
 CHECK = Check(
     needs=NEEDS,
-    likes=(COUNTERS, SESSIONS, REPLICATION_SLOTS, PREPARED_TRANSACTIONS, VACUUM_PROGRESS),
+    likes=(COUNTERS, SESSIONS, REPLICATION_SLOTS, PREPARED_TRANSACTIONS, VACUUM_PROGRESS, *late_counts.LIKES),
     judge=judge,
     limits=Limits(),
 )

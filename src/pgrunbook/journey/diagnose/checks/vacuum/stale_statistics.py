@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pgrunbook.journey.diagnose import mending
+from pgrunbook.journey.diagnose import late_counts, mending
 from pgrunbook.journey.diagnose.autovacuum import (
     NEEDS,
     Upkeep,
@@ -65,6 +65,9 @@ def judge(seen: Seen, limits: Limits) -> Iterator[Verdict]:
         and table.relation.estimated_rows >= 0
         and _is_past(table, seen, limits)
         and not (running and table.is_enabled and _is_tended(table, seen, limits))
+        and not late_counts.were_there_before(
+            seen, table, _changed_rows(table, seen, limits), table.activity.last_analyze_at
+        )
     ]
     for tree, tables in by_tree(seen, faulty):
         yield _finding(tree, tables, round(sum(_changed_rows(table, seen, limits) for table in tables)))
@@ -124,4 +127,4 @@ def _finding(tree: TableTree, tables: tuple[Upkeep, ...], changed: int) -> Findi
     )
 
 
-CHECK = Check(needs=NEEDS, likes=(COUNTERS,), judge=judge, limits=Limits())
+CHECK = Check(needs=NEEDS, likes=(COUNTERS, *late_counts.LIKES), judge=judge, limits=Limits())

@@ -25,7 +25,7 @@ def were_there_before(seen: Seen, table: Upkeep, rows: float, last_at: datetime 
     relation = table.relation
     if last_at is None or (server_now(seen) - last_at).total_seconds() > RECENT_S or relation.estimated_rows < 0:
         return False
-    if any(seen.rows_or_none(question) is None for question in LIKES):
+    if seen.rows_or_none(COLUMNS) is None or seen.rows_or_none(COLUMN_STATISTICS) is None:
         return False
     packed = packed_bytes(seen, relation)
     share = rows / max(relation.estimated_rows, 1.0)

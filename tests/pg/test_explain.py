@@ -78,6 +78,11 @@ def _refusals(pg: FreshDatabase, role: str) -> None:
         ("select count(*) from item where kind = lie() or 1 / (id - id) = 1", RunbookError),
     ):
         assert isinstance(refused(pg.dsn, text, analyze=True), kind), text
+    # what a view calls belongs to the statement: nothing is said otherwise, and nothing run for its rows
+    assert asked(pg.dsn, "select id, p from hiding where id = $1", compare=True).rewrites == ()
+    looked = asked(pg.dsn, "select id, p from hiding where at::date = '2024-01-05'", compare=True)
+    assert all(one.comparison is None and "peek" in one.not_compared for one in looked.rewrites)
+    assert "batch_for_lookup" in {one.name for one in asked(pg.dsn, "select id from item where id = $1").rewrites}
     assert refused(pg.dsn, "select * from item where kind = lie()").exit_code in {3, 4}  # evaluated while planning
     for text in (
         "",

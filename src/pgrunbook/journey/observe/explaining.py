@@ -8,7 +8,7 @@ to be a pure read, in a transaction in which the server refuses writes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -179,30 +179,22 @@ class Explainer:
             row = self._one(f"explain (analyze, buffers, verbose, settings, format json) {text}")
         return plan_of(row[0][0], role=self.identity.name)
 
-    def changing_calls(self, text: str, called: Sequence[tuple[str, ...]], *, parameters: int = 0) -> tuple[str, ...]:
-        """Volatile functions that running the statement would call, in views and policies, too.
+    def volatile_calls(self, text: str, called: Sequence[tuple[str, ...]], *, parameters: int = 0) -> tuple[str, ...]:
+        """Volatile functions that running the statement would call, in views and policies, too, as `schema.name`.
 
         `called` are those that its text names.  What functions call inside themselves cannot be seen.
         """
         explained = self._explained(text, parameters, "verbose", {})
         shown = [call for one in texts(explained) for call in _calls(one)]
-        calls = {(parts[-2] if len(parts) > 1 else "", parts[-1]) for parts in called} | set(shown)
+        calls = {(parts[-2] if len(parts) > 1 else "", parts[-1]) for parts in called if parts} | set(shown)
         with self._transaction(PLAN_TIMEOUT_S, doing="looking at functions"):
             rows = self._conn.execute(_VOLATILE, {"names": sorted({name for _, name in calls})}).fetchall()
-        return tuple(
-            f"{schema}.{name}"
-            for schema, name in rows
-            if name not in HARMLESS and ((schema, name) in calls or ("", name) in calls)
-        )
+        return tuple(f"{schema}.{name}" for schema, name in rows if (schema, name) in calls or ("", name) in calls)
 
-    def volatile(self, called: Iterable[str]) -> frozenset[str]:
-        """Those of these functions' names that some volatile function bears."""
-        wanted = sorted(set(called))
-        if not wanted:
-            return frozenset()
-        with self._transaction(PLAN_TIMEOUT_S, doing="looking at functions"):
-            rows = self._conn.execute(_VOLATILE, {"names": wanted}).fetchall()
-        return frozenset(str(name) for _, name in rows)
+    def changing_calls(self, text: str, called: Sequence[tuple[str, ...]], *, parameters: int = 0) -> tuple[str, ...]:
+        """Those of them by which something could be changed."""
+        found = self.volatile_calls(text, called, parameters=parameters)
+        return tuple(name for name in found if name.rpartition(".")[2] not in HARMLESS)
 
     def digest(self, text: str, *, timeout_s: float = RUN_TIMEOUT_S) -> Digest:
         """Run a read and say how many rows it gave, with a hash of them all."""

@@ -22,6 +22,7 @@ from pgrunbook.journey.advise.queries.statement import (
     query_from_file,
     query_from_text,
     refuse_to_run,
+    why_no_read,
 )
 from pgrunbook.journey.advise.queries.trial import Trial
 from pgrunbook.journey.observe import observe
@@ -74,7 +75,15 @@ def explain(dsn_or_conn: str | Session, wish: Wish, *, parser: Parser | None = N
         explainer = Explainer(conn, snapshot.server, identity)
         plan = _plan(explainer, query, wish)
         context = _context(explainer, query, plan, snapshot, parsing)
-        trial = Trial(explainer, query, plan, analyze=wish.analyze, compare=wish.compare, timeout_s=wish.timeout_s)
+        trial = Trial(
+            explainer,
+            query,
+            plan,
+            analyze=wish.analyze,
+            compare=wish.compare,
+            timeout_s=wish.timeout_s,
+            incomparable=_why_not_compared(explainer, query, wish),
+        )
         return Explanation(
             server=snapshot.server,
             taken_at=datetime.now(UTC),
@@ -100,18 +109,29 @@ def _without_server(wish: Wish, parser: Parser) -> Query | None:
 
 
 def _plan(explainer: Explainer, query: Query, wish: Wish) -> QueryPlan:
-    if not (wish.analyze or wish.compare):
+    if not wish.analyze:
         return explainer.plan(query.text, parameters=query.asked.parameters)
-    if wish.analyze or not query.asked.parameters:
-        refuse_to_run(query)
-        called = called_functions(query.tree)
-        refuse_to_run(query, changing=explainer.changing_calls(query.text, called, parameters=query.asked.parameters))
-    if wish.analyze:
-        return explainer.run(query.text, timeout_s=wish.timeout_s)
-    return explainer.plan(query.text, parameters=query.asked.parameters)
+    refuse_to_run(query)
+    refuse_to_run(query, changing=explainer.changing_calls(query.text, called_functions(query.tree)))
+    return explainer.run(query.text, timeout_s=wish.timeout_s)
+
+
+def _why_not_compared(explainer: Explainer, query: Query, wish: Wish) -> str:
+    """What forbids to run the statement for its rows; "" when nothing does, or nobody asked."""
+    if not wish.compare or wish.analyze:
+        return ""
+    reason = why_no_read(query.tree)
+    if reason:
+        return reason
+    called = called_functions(query.tree)
+    changing = explainer.changing_calls(query.text, called, parameters=query.asked.parameters)
+    return f"it calls volatile functions: {', '.join(changing)}" if changing else ""
 
 
 def _context(explainer: Explainer, query: Query, plan: QueryPlan, snapshot: Snapshot, parser: Parser) -> Context:
+    called = called_functions(query.tree)
+    calls = explainer.volatile_calls(query.text, called, parameters=query.asked.parameters)
+    volatile = frozenset(name.rpartition(".")[2] for name in calls)
     path = [part.strip().strip('"') for part in explainer.setting("search_path").split(",")]
     return Context(
         query=query,
@@ -121,7 +141,8 @@ def _context(explainer: Explainer, query: Query, plan: QueryPlan, snapshot: Snap
         identity=explainer.identity,
         path=tuple(explainer.identity.name if part == "$user" else part for part in path if part),
         time_zone=explainer.setting("TimeZone"),
-        volatile=explainer.volatile(parts[-1] for parts in called_functions(query.tree) if parts),
+        volatile=volatile,
+        is_veiled=bool(volatile - {parts[-1] for parts in called if parts}),
     )
 
 

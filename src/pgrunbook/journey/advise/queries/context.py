@@ -74,7 +74,8 @@ class IndexCure:
 class Context:
     """One statement with its plan and the facts; `path` is the search path along which its names are found.
 
-    `volatile` are those of the functions that it calls that have a volatile form.
+    `volatile` are the names of volatile functions that running it would call; `is_veiled`: some of them stand in views
+    or policies (or defaults), so that nobody knows which part of the statement calls them.
     """
 
     query: Query
@@ -85,6 +86,7 @@ class Context:
     path: tuple[str, ...]
     time_zone: str
     volatile: frozenset[str] = frozenset()
+    is_veiled: bool = False
 
     @cached_property
     def facts(self) -> Facts:

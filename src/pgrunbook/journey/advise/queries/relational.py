@@ -215,9 +215,14 @@ def _gathers(call: Tree) -> bool:
 
 
 def is_steady(tree: Any, context: Context) -> bool:
-    """Whether evaluating it more or less often changes nothing: it calls no volatile function."""
+    """Whether evaluating it more or less often changes nothing: no volatile function is called, not in a view either."""
+    return not context.is_veiled and not calls_volatile(tree, context)
+
+
+def calls_volatile(tree: Any, context: Context) -> bool:
+    """Whether its own text calls a volatile function."""
     called = {names(node.get("funcname"))[-1] for kind, node in nodes([tree]) if kind == "func_call"}
-    return not called & context.volatile
+    return bool(called & context.volatile)
 
 
 def not_null(named: Named, context: Context) -> str | None:

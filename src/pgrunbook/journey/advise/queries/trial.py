@@ -42,7 +42,15 @@ class Trial:
     """The statement at hand, and how far its rewrites are tried."""
 
     def __init__(
-        self, explainer: Explainer, query: Query, plan: QueryPlan, *, analyze: bool, compare: bool, timeout_s: float
+        self,
+        explainer: Explainer,
+        query: Query,
+        plan: QueryPlan,
+        *,
+        analyze: bool,
+        compare: bool,
+        timeout_s: float,
+        incomparable: str = "",
     ) -> None:
         self._explainer = explainer
         self._query = query
@@ -50,6 +58,7 @@ class Trial:
         self._analyze = analyze
         self.compare = compare
         self._timeout_s = timeout_s
+        self._incomparable = incomparable
         self._warm: QueryPlan | None = None
 
     def weigh(self, sql: str, *, parameters: int, may_run: bool) -> Tried:
@@ -74,8 +83,8 @@ class Trial:
 
     def compared(self, make: MakePair) -> tuple[Comparison | None, str]:
         """The rows of both sides, or why they were not compared."""
-        if not self.compare:
-            return None, ""
+        if not self.compare or self._incomparable:
+            return None, self._incomparable
         try:
             pair = make(self)
             if pair is None:

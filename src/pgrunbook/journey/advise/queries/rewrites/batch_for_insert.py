@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from pgrunbook.journey.advise.queries.context import Context
 from pgrunbook.journey.advise.queries.proposal import Proposal
-from pgrunbook.journey.advise.queries.relational import Node, is_steady
+from pgrunbook.journey.advise.queries.relational import Node, calls_volatile
 from pgrunbook.journey.advise.queries.trial import Trial
 from pgrunbook.journey.observe.columns import Column
 from pgrunbook.journey.workload.catalog import Table
@@ -24,7 +24,7 @@ def propose(context: Context, trial: Trial) -> Iterator[Proposal]:  # noqa: ARG0
     """One proposal for an INSERT of one row whose values are parameters or constants."""
     insert = context.query.tree.get("insert_stmt")
     values = _values(insert) if insert is not None else None
-    if insert is None or values is None or not is_steady(insert, context):
+    if insert is None or values is None or calls_volatile(insert, context):
         return
     relation = insert.get("relation", {})
     table = context.catalog.find(relation.get("schemaname", ""), relation.get("relname", ""))

@@ -215,7 +215,7 @@ def _gathers(call: Tree) -> bool:
 
 
 def is_steady(tree: Any, context: Context) -> bool:
-    """Whether evaluating it more or less often changes nothing: no volatile function is called, not in a view either."""
+    """Whether evaluating it more or less often changes nothing: no volatile function is called, not even by a view."""
     return not context.is_veiled and not calls_volatile(tree, context)
 
 

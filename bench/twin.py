@@ -230,8 +230,8 @@ def main() -> int:
     hypo_tried, hypo_same = sum(f.tried for f in theirs), sum(f.same for f in theirs)
     hypo_error = median([e for f in theirs for e in f.errors])
     refused = sum(len(f.refused) for f in ours)
-    load = os.getloadavg()[0]
-    is_busy = load > BUSY_LOAD * (os.cpu_count() or 1)
+    waiting = os.getloadavg()[0]
+    is_busy = waiting > BUSY_LOAD * (os.cpu_count() or 1)
     holds = (
         same == tried
         and refused == 0
@@ -245,7 +245,7 @@ def main() -> int:
         f" median cost error {error:.3%}"
         f" (HypoPG on 15: {hypo_same}/{hypo_tried}, {hypo_error:.2%}); {explain_ms:.2f} ms an EXPLAIN;"
         f" {BUILD_TABLES} tables in {built_s:.1f} s"
-        + (f" (not judged: the machine is busy, load {load:.1f})" if is_busy and built_s > BUILD_LIMIT_S else "")
+        + (f" (not judged: the machine is busy, load {waiting:.1f})" if is_busy and built_s > BUILD_LIMIT_S else "")
     )
     return 0 if holds else 1
 

@@ -120,7 +120,8 @@ def _fill(cluster: Cluster, source: Session, observer: Observer, clock: _Clock, 
         admin.execute(f"create extension pg_buffercache schema {TOOLS}")
         tables, indexes = catalog.tables(admin), catalog.indexes(admin)
         columns = catalog.columns(admin, [index.oid for index in indexes])
-        ends = ends_of(admin, [index.oid for index in indexes])
+        admin.execute("set timezone = 'UTC'; set datestyle = 'ISO'")
+        ends = ends_of(admin, columns)
         known = {row[0] for row in admin.execute("select name from pg_catalog.pg_settings").fetchall()}
     files = Files(cluster.data_dir, cluster.home.account)
     with clock.timing("sizes_s"):

@@ -68,6 +68,7 @@ class TwinColumn:
 
     index_oid: int
     position: int
+    type_name: str
     length_bytes: int
     alignment: str
     width_bytes: float | None

@@ -90,6 +90,8 @@ class Twin:
         self._cluster = cluster
         self.built = built
         self._admin = connect(built.copy.dsn(), station="twin")
+        self._admin.execute("set timezone = 'UTC'; set datestyle = 'ISO'")
+        self._admin.prepare_threshold = 1  # the same few questions of the catalog for every index that is tried
         self._planner = _Planner(built.copy.dsn(PLANNER))
         self._powerless = connect(built.copy.dsn(PLANNER), station="twin")
         self._powerless.execute(f"set statement_timeout = {PLAN_LIMIT_MS}; set timezone = 'UTC'; set datestyle = 'ISO'")

@@ -2,6 +2,7 @@
 select
   x.indexrelid::int8 as index_oid,
   a.attnum::int4 as position,
+  pg_catalog.format_type(a.atttypid, null) as type_name,
   a.attlen::int4 as length_bytes,
   a.attalign::text as alignment,
   s.stawidth::float8 as width_bytes,

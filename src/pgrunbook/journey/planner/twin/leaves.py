@@ -9,12 +9,14 @@ visibility map calls visible, so that the planner believes them unseen.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from psycopg import sql
 
+from pgrunbook.journey.planner.twin.catalog import TwinColumn
 from pgrunbook.pg.connect import Session
 
 # How each type's binary form on the wire becomes its form on disk.
@@ -22,6 +24,15 @@ REVERSED: Final = ("int2", "int4", "int8", "date", "timestamp", "timestamptz", "
 AS_THEY_ARE: Final = ("uuid",)
 SHORT_TEXTS: Final = ("text", "varchar")
 LONGEST_SHORT_TEXT: Final = 126
+_SHORT_NAMES: Final = {
+    "smallint": "int2",
+    "integer": "int4",
+    "bigint": "int8",
+    "timestamp without time zone": "timestamp",
+    "timestamp with time zone": "timestamptz",
+    "double precision": "float8",
+    "character varying": "varchar",
+}
 HAS_NULLS: Final = 0x8000
 HAS_VARIABLE_WIDTH: Final = 0x4000
 _ENDS: Final = """/* pgrunbook: ends */
@@ -50,12 +61,7 @@ join lateral (
     and 2 in (t.stakind1, t.stakind2, t.stakind3, t.stakind4, t.stakind5)
     and not t.stainherit
 ) as s on true
-where a.atttypid = {type_name}::regtype and x.indpred is null and x.indexrelid::int8 = any (%(oids)s)"""
-
-_TYPES: Final = """/* pgrunbook: first_types */
-select distinct t.typname::text
-from pg_catalog.pg_attribute as a join pg_catalog.pg_type as t on t.oid = a.atttypid
-where a.attrelid = any (%(oids)s::oid[]) and a.attnum = 1"""
+where a.atttypid = {type_name}::regtype and x.indpred is null and x.indexrelid = any (%(oids)s::oid[])"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,21 +74,27 @@ class Ends:
     varies: bool
 
 
-def ends_of(admin: Session, oids: Sequence[int]) -> dict[int, Ends]:
-    """The ends of those of these indexes whose first column has a histogram, and a type that is laid out simply."""
+def ends_of(admin: Session, columns_of: Mapping[int, Sequence[TwinColumn]]) -> dict[int, Ends]:
+    """The ends of those of these indexes whose first column has a histogram, and a type that is laid out simply.
+
+    The session's time zone is UTC, as where the statistics were read.
+    """
     found: dict[int, Ends] = {}
-    admin.execute("set timezone = 'UTC'")
-    types = {row[0] for row in admin.execute(_TYPES, {"oids": list(oids)}).fetchall()}
-    for name in types & {*REVERSED, *AS_THEY_ARE, *SHORT_TEXTS}:
+    by_type: dict[str, list[int]] = defaultdict(list)
+    for oid, columns in columns_of.items():
+        by_type[_SHORT_NAMES.get(columns[0].type_name, columns[0].type_name)].append(oid)
+    for name in (*REVERSED, *AS_THEY_ARE, *SHORT_TEXTS):
+        if name not in by_type:
+            continue
         send = sql.SQL("pg_catalog.{}").format(sql.Identifier(_sender(name)))
         query = sql.SQL(_ENDS).format(
             send=send, type=sql.SQL("pg_catalog.{}").format(sql.Identifier(name)), type_name=sql.Literal(name)
         )
-        for oid, is_descending, columns, low, high in admin.execute(query, {"oids": list(oids)}).fetchall():
+        for oid, is_descending, many, low, high in admin.execute(query, {"oids": by_type[name]}).fetchall():
             keys = [_on_disk(name, bytes(value)) for value in (low, high) if value is not None]
             if len(keys) == 2 and None not in keys:
                 first, last = (keys[1], keys[0]) if is_descending else (keys[0], keys[1])
-                found[oid] = Ends(first=first or b"", last=last or b"", columns=columns, varies=name in SHORT_TEXTS)
+                found[oid] = Ends(first=first or b"", last=last or b"", columns=many, varies=name in SHORT_TEXTS)
     return found
 
 

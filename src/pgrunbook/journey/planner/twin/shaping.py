@@ -31,6 +31,7 @@ class Shaper:
         self._samples = samples
         self._files = files
         self._rows_where = rows_where
+        self._rows: dict[tuple[str, str], float] = {}
         self._evict = f"select {tools}.pg_buffercache_evict_relation(%(oid)s::oid::regclass)"
 
     def shape(self, indexes: Sequence[TwinIndex]) -> dict[int, int]:
@@ -82,7 +83,10 @@ class Shaper:
 
     def _shape(self, index: TwinIndex, columns: Sequence[TwinColumn]) -> int:
         # the planner's own count: reltuples may be as old as the last ANALYZE, the file's length is not
-        rows = self._rows_where(index.table, index.predicate or "true")
+        asked = (index.table, index.predicate or "true")
+        rows = self._rows.get(asked)
+        if rows is None:
+            rows = self._rows[asked] = self._rows_where(*asked)
         self._admin.execute(self._evict.encode(), {"oid": index.oid})  # else the server's copy of the metapage counts
         pages = self._sized(index, columns, rows)
         self._admin.execute(_ROWS, {"schema": index.schema, "name": index.name, "pages": pages, "rows": rows})
@@ -95,7 +99,7 @@ class Shaper:
             shape = sizes.btree(
                 rows, sized, fillfactor=index.fillfactor, is_unique=index.is_unique, deduplicates=deduplicates
             )
-            ends = ends_of(self._admin, [index.oid]) if index.method == "btree" and not index.predicate else {}
+            ends = ends_of(self._admin, {index.oid: columns}) if not index.predicate else {}
             self._files.shape_btree(index.path, shape, ends.get(index.oid))
             return shape.pages
         if index.method == "gin":

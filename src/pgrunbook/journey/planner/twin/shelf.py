@@ -35,7 +35,7 @@ select pg_catalog.pg_relation_filepath(c.oid)::text, (pg_catalog.pg_relation_siz
 from pg_catalog.pg_class as c where c.oid = %(oid)s::oid and c.relkind in ('r', 'm')"""
 _MADE: Final = """/* pgrunbook: made_indexes */
 select x.indexrelid::int8, exists (select from pg_catalog.pg_inherits as h where h.inhrelid = x.indexrelid)
-from pg_catalog.pg_index as x where x.indexrelid::int8 > %(since)s order by x.indexrelid"""
+from pg_catalog.pg_index as x where x.indexrelid > %(since)s::oid order by x.indexrelid"""
 _FAMILY: Final = """/* pgrunbook: index_family */
 with recursive family as (
   select %(name)s::regclass::oid as oid
@@ -44,8 +44,8 @@ with recursive family as (
 )
 select f.oid::int8 from family as f join pg_catalog.pg_index as x on x.indexrelid = f.oid"""
 _SHOW: Final = """/* pgrunbook: show_indexes */
-update pg_catalog.pg_index as x set indisvalid = x.indexrelid::int8 = any (%(shown)s)
-where x.indexrelid::int8 = any (%(changed)s)"""
+update pg_catalog.pg_index as x set indisvalid = x.indexrelid = any (%(shown)s::oid[])
+where x.indexrelid = any (%(changed)s::oid[])"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +115,7 @@ class Shelf:
     def _created(self, definition: Definition) -> list[tuple[int, bool]]:
         """Create the index while its table's files are empty, so that nothing is read."""
         row = self._admin.execute(
-            "select %(table)s::regclass::oid::int8, (select max(indexrelid::int8) from pg_catalog.pg_index)",
+            "select %(table)s::regclass::oid::int8, (select max(indexrelid) from pg_catalog.pg_index)::int8",
             {"table": definition.table},
         ).fetchone()
         assert row is not None  # noqa: S101 - a select without from gives one row

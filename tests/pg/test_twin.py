@@ -156,6 +156,7 @@ def test_policies_count_for_a_role_and_settings_for_a_query(pg: FreshDatabase) -
         query = "select * from secret"
         assert "Filter" in trial.explain(query, role="reader").plan
         assert "Filter" not in trial.explain(query).plan
+        assert "Filter" not in trial.explain(query, role="postgres").plan  # who is no superuser on the twin
         forced = trial.explain("select * from orders where customer = 42", settings={"enable_bitmapscan": "off"})
         assert forced.plan["Node Type"] == "Index Scan"
         with pytest.raises(CannotPlan, match="permission denied"):

@@ -26,6 +26,11 @@ _OWNED: Final = (
 )
 
 
+def standing_for(role: str) -> str:
+    """The role to plan as: this server's own superuser has the name of one of the source's, which has no powers here."""
+    return OWNER if role == SUPERUSER else role
+
+
 def disarm(admin: Session, *, user: str, passes_row_security: bool) -> None:
     """Make the role that plans.  It sees and may what `user` does, and may read and write every table besides."""
     admin.execute(sql.SQL("create role {} nologin bypassrls").format(sql.Identifier(OWNER)))
@@ -38,6 +43,9 @@ def disarm(admin: Session, *, user: str, passes_row_security: bool) -> None:
         sql.SQL("grant pg_read_all_data, pg_write_all_data to {}, {}").format(
             sql.Identifier(PLANNER), sql.Identifier(OWNER)
         )
+    )
+    admin.execute(
+        sql.SQL("grant {} to {} with inherit false, set true").format(sql.Identifier(OWNER), sql.Identifier(PLANNER))
     )
     rows = admin.execute("select rolname::text, rolsuper from pg_catalog.pg_roles where oid >= 16384").fetchall()
     for name, is_superuser in rows:

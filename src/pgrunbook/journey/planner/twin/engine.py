@@ -16,7 +16,7 @@ from psycopg.pq import ExecStatus
 from pgrunbook.errors import Unreachable
 from pgrunbook.journey.planner.engine import NO_SETTINGS, CannotPlan, Explained, TriedIndex, explained
 from pgrunbook.journey.planner.twin.building import TOOLS, Built, build
-from pgrunbook.journey.planner.twin.disarm import PLANNER
+from pgrunbook.journey.planner.twin.disarm import PLANNER, standing_for
 from pgrunbook.journey.planner.twin.samples import Rows, Samples
 from pgrunbook.journey.planner.twin.shaping import Shaper
 from pgrunbook.journey.planner.twin.shelf import Shelf, Tried
@@ -224,7 +224,7 @@ class _Planner:
         try:
             with self._conn.transaction(force_rollback=True):
                 if role is not None:
-                    self._conn.execute(sql.SQL("set local role {}").format(sql.Identifier(role)))
+                    self._conn.execute(sql.SQL("set local role {}").format(sql.Identifier(standing_for(role))))
                 for name, value in settings.items():
                     self._conn.execute("select pg_catalog.set_config(%s, %s, true)", (name, value))
                 yield

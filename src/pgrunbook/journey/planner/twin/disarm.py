@@ -27,7 +27,7 @@ _OWNED: Final = (
 
 
 def standing_for(role: str) -> str:
-    """The role to plan as: this server's own superuser has the name of one of the source's, which has no powers here."""
+    """The role to plan as: the source may have one named as this server's superuser, and it has no powers here."""
     return OWNER if role == SUPERUSER else role
 
 

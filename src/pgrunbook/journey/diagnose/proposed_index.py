@@ -34,7 +34,11 @@ def step_for(candidate: Candidate, tree: TableTree, taken: Taken) -> CreateIndex
     """The step that builds it, under a name that is free."""
     root = tree.root
     keys = tuple(key.sql for key in candidate.keys)
-    special = "" if candidate.method == "btree" and not candidate.where else f"{candidate.method} {candidate.where_sql}"
+    is_plain = candidate.method == "btree" and not candidate.where and not candidate.include
+    special = "" if is_plain else f"{candidate.method} {candidate.where_sql}"
+    if candidate.include:
+        special += f" {candidate.include}"
+    include = tuple(quote(column) for column in candidate.include)
     used = taken.setdefault(root.schema, set())
     plain = [key.key.sql if key.key.is_column else key.sql for key in candidate.keys]
     name = index_name(root.name, plain, special=special, taken=used)
@@ -47,6 +51,7 @@ def step_for(candidate: Candidate, tree: TableTree, taken: Taken) -> CreateIndex
             name=name,
             keys=keys,
             method=candidate.method,
+            include=include,
             where=candidate.where_sql,
             leaf_schemas=tuple(leaf.schema for leaf in leaves),
             leaf_tables=tuple(leaf.name for leaf in leaves),
@@ -57,6 +62,7 @@ def step_for(candidate: Candidate, tree: TableTree, taken: Taken) -> CreateIndex
         name=name,
         keys=keys,
         method=candidate.method,
+        include=include,
         where=candidate.where_sql,
     )
 

@@ -85,9 +85,11 @@ class HypoPG:
     def trying(self, indexes: Sequence[str] = (), dropped: Sequence[str] = ()) -> Iterator[_HypoTrial]:
         """Try indexes; see Engine.  Raises CannotPlan when an index is to be left out and HypoPG is too old for it."""
         self._hide(dropped)
-        for definition in [known for known in self._made if known not in set(indexes)]:
-            self._drop(self._made.pop(definition))
-        tried = tuple(self._try(definition) for definition in indexes)
+        wanted = set(indexes)
+        gone = [known for known in self._made if known not in wanted]
+        self._drop([oid for known in gone for oid in self._made.pop(known).oids])
+        self._make([d for d in dict.fromkeys(indexes) if d not in self._made and d not in self._refused])
+        tried = tuple(self._made[d].tried if d in self._made else self._refused[d] for d in indexes)
         yield _HypoTrial(self, tried)
 
     def explain(self, query: str, role: str | None, settings: Mapping[str, str]) -> Explained:
@@ -150,43 +152,74 @@ class HypoPG:
             self._ask(f"select {self._function('hypopg_hide_index')}(%(oid)s::oid)", {"oid": row[0][0]})
             self._hidden[name] = int(row[0][0])
 
-    def _drop(self, made: _Made) -> None:
-        for oid in made.oids:
-            self._ask(f"select {self._function('hypopg_drop_index')}(%(oid)s::oid)", {"oid": oid})
+    def _drop(self, oids: Sequence[int]) -> None:
+        if oids:
+            drop = self._function("hypopg_drop_index")
+            self._ask(f"select {drop}(o.oid) from unnest(%(oids)s::oid[]) as o (oid)", {"oids": list(oids)})
 
-    def _try(self, definition: str) -> TriedIndex:
-        if definition in self._refused:
-            return self._refused[definition]
-        if definition not in self._made:
-            oids: list[int] = []
-            names: list[str] = []
-            size = 0
+    def _make(self, definitions: Sequence[str]) -> None:
+        """Make what is not there; all in one statement, or one by one when HypoPG refuses one of them."""
+        statements: dict[str, list[str]] = {}
+        for definition in definitions:
             try:
-                for statement in self._statements(definition):
-                    oid, name, size_bytes = self._create(statement)
-                    oids.append(oid)
-                    names.append(name)
-                    size += size_bytes
-            except (CannotPlan, psycopg.Error) as exc:
-                if self._conn.closed:
-                    raise Unreachable(f"the connection was lost while trying indexes: {first_line(exc)}") from exc
-                self._drop(_Made(tried=_refusal(definition, exc), oids=tuple(oids)))
+                statements[definition] = self._statements(definition)
+            except CannotPlan as exc:
                 self._refused[definition] = _refusal(definition, exc)
-                return self._refused[definition]
-            tried = TriedIndex(definition=definition, name=names[0], size_bytes=size)
-            self._made[definition] = _Made(tried=tried, oids=tuple(oids), names=tuple(names))
-        return self._made[definition].tried
+        try:
+            rows = self._create([one for many in statements.values() for one in many])
+        except psycopg.Error as exc:
+            self._lost(exc)
+            self._again(statements)
+            return
+        for definition, many in statements.items():
+            self._keep(definition, rows[: len(many)])
+            rows = rows[len(many) :]
 
-    def _create(self, statement: str) -> tuple[int, str, int]:
-        made = self._ask(
+    def _again(self, statements: Mapping[str, Sequence[str]]) -> None:
+        """Begin anew: what HypoPG made before it refused is there, and nobody knows its number."""
+        before = list(self._made)
+        self._made.clear()
+        self._ask(f"select {self._function('hypopg_reset')}()")
+        for definition in before:
+            self._make_one(definition, self._statements(definition))
+        for definition, many in statements.items():
+            self._make_one(definition, many)
+
+    def _make_one(self, definition: str, statements: Sequence[str]) -> None:
+        rows: list[tuple[Any, ...]] = []
+        try:
+            for statement in statements:
+                rows += self._create([statement])
+        except psycopg.Error as exc:
+            self._lost(exc)
+            self._drop([int(row[0]) for row in rows])
+            self._refused[definition] = _refusal(definition, exc)
+            return
+        self._keep(definition, rows)
+
+    def _keep(self, definition: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        names = tuple(str(row[1]) for row in rows)
+        tried = TriedIndex(definition=definition, name=names[0], size_bytes=sum(int(row[2]) for row in rows))
+        self._made[definition] = _Made(tried=tried, oids=tuple(int(row[0]) for row in rows), names=names)
+
+    def _create(self, statements: Sequence[str]) -> list[tuple[Any, ...]]:
+        if not statements:
+            return []
+        rows = self._ask(
             "select c.indexrelid::int8, c.indexname::text,"
             f" {self._function('hypopg_relation_size')}(c.indexrelid)::int8"
-            f" from {self._function('hypopg_create_index')}(%(sql)s) as c",
-            {"sql": statement},
+            " from unnest(%(all)s::text[]) with ordinality as s (text, n)"
+            f" cross join lateral {self._function('hypopg_create_index')}(s.text) as c order by s.n",
+            {"all": list(statements)},
         )
-        if len(made) != 1:
-            raise CannotPlan("HypoPG did not make it")
-        return int(made[0][0]), str(made[0][1]), int(made[0][2])
+        if len(rows) != len(statements):
+            self._drop([int(row[0]) for row in rows])
+            raise psycopg.DataError("HypoPG did not make it")
+        return rows
+
+    def _lost(self, exc: psycopg.Error) -> None:
+        if self._conn.closed:
+            raise Unreachable(f"the connection was lost while trying indexes: {first_line(exc)}") from exc
 
     def _statements(self, definition: str) -> list[str]:
         """What HypoPG is given: the statement without what it does not know, once for each partition."""

@@ -58,6 +58,7 @@ class Condition:
 class Candidate:
     """An index that could be made.  Keys in `equal` are compared with = and may come in any order; `tail` may not.
 
+    `include` are columns that a B-tree carries besides, so that a scan need not look into the table.
     `extension` must be created first where it is not "".
     """
 
@@ -66,6 +67,7 @@ class Candidate:
     equal: tuple[IndexKey, ...] = ()
     tail: tuple[IndexKey, ...] = ()
     where: tuple[Condition, ...] = ()
+    include: tuple[str, ...] = ()
     extension: str = ""
 
     @property
@@ -82,7 +84,7 @@ class Candidate:
     def base_columns(self) -> tuple[str, ...]:
         """Every column that it holds or asks for."""
         asked = [c for condition in self.where for c in condition.predicate.key.columns]
-        return tuple(dict.fromkeys([c for key in self.keys for c in key.key.columns] + asked))
+        return tuple(dict.fromkeys([c for key in self.keys for c in key.key.columns] + [*self.include, *asked]))
 
     @property
     def where_sql(self) -> str | None:

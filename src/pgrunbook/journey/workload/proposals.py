@@ -78,7 +78,7 @@ def _split(
             continue
         condition = condition_of(p)
         if condition is None or _is_one_of_many(p, facts):
-            if _is_ordered_type(p.key, facts):
+            if is_ordered_type(p.key, facts):
                 equal.append(p)
         elif _partial_share(p, facts, access) <= PARTIAL_SHARE_MAX:
             where.append(condition)
@@ -122,12 +122,12 @@ def _orders(access: Access, facts: TableFacts) -> list[IndexKey]:
     """The keys of an ORDER BY … LIMIT, if an index can give all of them."""
     if not access.limited or any(o.nearest or o.key.refusal or not o.key.is_known for o in access.order):
         return []
-    return [order_key(o) for o in access.order] if all(_is_ordered_type(o.key, facts) for o in access.order) else []
+    return [order_key(o) for o in access.order] if all(is_ordered_type(o.key, facts) for o in access.order) else []
 
 
 def _range_keys(known: list[Predicate], facts: TableFacts) -> Iterator[IndexKey]:
     for p in known:
-        if p.operation is Operation.RANGE and _is_ordered_type(p.key, facts):
+        if p.operation is Operation.RANGE and is_ordered_type(p.key, facts):
             yield IndexKey(key=p.key)
         elif p.operation is Operation.PREFIX:
             yield IndexKey(key=p.key, opclass=_pattern_class(p.key, facts))
@@ -172,7 +172,7 @@ def _trigrams(key: Key, base: Candidate, extensions: Extensions) -> Iterator[Can
         yield replace(base, equal=(IndexKey(key=key, opclass=opclass),), extension="pg_trgm")
 
 
-def _is_ordered_type(key: Key, facts: TableFacts) -> bool:
+def is_ordered_type(key: Key, facts: TableFacts) -> bool:
     """Whether a B-tree can hold it (and people would want it to)."""
     if not key.is_column:
         return type_of(key, facts.table) not in {"jsonb", "tsvector"}

@@ -1,0 +1,231 @@
+"""Choosing a set of indexes under a budget from what is known of costs: greedy by gain for size, then exchanges.
+
+The model: a statement costs the least of its known plans whose indexes are all there.  It never promises too much, so
+what it chooses can be verified by asking, and each answer makes it better.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import mul
+
+from pgrunbook.journey.advise.pricing import Known, bits
+
+EXPONENTS = (1.0, 0.8, 0.6, 0.4)  # how much size counts against gain; the best result is taken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a choice must keep to.  `upkeep` is what each index costs in writes, in the unit of weighted costs.
+
+    `gain_min`: what an index must spare in all.
+    """
+
+    sizes: Sequence[int]
+    upkeep: Sequence[float]
+    weights: Sequence[float]
+    budget_bytes: int
+    count_max: int
+    gain_min: float
+
+
+@dataclass(slots=True)
+class State:
+    """A set of indexes, what each statement costs with it, and what each bundle would gain beside it."""
+
+    config: int
+    costs: list[float]
+    gains: list[float]
+
+    def total(self, model: Model) -> float:
+        """Weighted costs of all statements, and of the writes."""
+        weighted: float = sum(map(mul, model.terms.weights, self.costs))
+        return weighted + model.upkeep(self.config)
+
+
+class Model:
+    """The known plans of each statement, those that no other one beats."""
+
+    def __init__(self, facts: Sequence[Sequence[Known]], terms: Terms, *, banned: int = 0) -> None:
+        self.terms = terms
+        self._sizes: dict[int, int] = {}
+        self._touched: dict[int, list[int]] = {}
+        self.plans: list[list[tuple[int, float]]] = [_best(of_one, banned) for of_one in facts]
+        self.affected: dict[int, list[int]] = {}
+        bundles: dict[int, None] = {}
+        for query, plans in enumerate(self.plans):
+            for used, _ in plans:
+                if used and self.size(used) <= terms.budget_bytes:
+                    bundles.setdefault(used)
+            for number in bits(_union(plans)):
+                self.affected.setdefault(number, []).append(query)
+        self.bundles = list(bundles)
+        self._of_bundle = [self.touched(bundle) for bundle in self.bundles]
+        self._on_query: dict[int, list[int]] = {}
+        for number, queries in enumerate(self._of_bundle):
+            for query in queries:
+                self._on_query.setdefault(query, []).append(number)
+
+    def size(self, config: int) -> int:
+        """Bytes of a set."""
+        known = self._sizes.get(config)
+        if known is None:
+            known = self._sizes[config] = sum(self.terms.sizes[n] for n in bits(config))
+        return known
+
+    def upkeep(self, config: int) -> float:
+        """What the writes of a set cost."""
+        return sum(self.terms.upkeep[n] for n in bits(config))
+
+    def touched(self, config: int) -> list[int]:
+        """The statements with a plan that uses any of these."""
+        known = self._touched.get(config)
+        if known is None:
+            known = sorted({query for n in bits(config) for query in self.affected.get(n, ())})
+            self._touched[config] = known
+        return known
+
+    def cost(self, query: int, config: int) -> float:
+        """The least of the known plans that need nothing else."""
+        for used, cost in self.plans[query]:
+            if not used & ~config:
+                return cost
+        return float("inf") if self.plans[query] else 0.0
+
+    def total(self, config: int) -> float:
+        """Weighted costs of all statements, and of the writes."""
+        weights = self.terms.weights
+        return sum(weights[q] * self.cost(q, config) for q in range(len(self.plans))) + self.upkeep(config)
+
+    def state(self, config: int) -> State:
+        """What each statement costs with a set, and what each bundle would gain beside it."""
+        costs = [self.cost(q, config) for q in range(len(self.plans))]
+        gains = [self._gain(number, config, costs) for number in range(len(self.bundles))]
+        return State(config=config, costs=costs, gains=gains)
+
+    def fill(self, state: State, exponent: float, *, without: int = 0, budget_ratio: float = 1.0) -> State:
+        """Add what gains most for its size until nothing more fits or gains."""
+        state = State(config=state.config, costs=list(state.costs), gains=list(state.gains))
+        terms, floor = self.terms, self.terms.gain_min
+        left = int(terms.budget_bytes * budget_ratio) - self.size(state.config)
+        while True:
+            best, best_score, best_size = 0, 0.0, 0
+            count_left = terms.count_max - state.config.bit_count()
+            for number, gain in enumerate(state.gains):
+                if gain <= floor:
+                    continue
+                bundle = self.bundles[number]
+                missing = bundle & ~state.config
+                if not missing or bundle & without:
+                    continue
+                size = self.size(missing)
+                if size > left or missing.bit_count() > count_left or gain <= floor * missing.bit_count():
+                    continue
+                score = gain / max(size, 8192) ** exponent
+                if score > best_score:
+                    best, best_score, best_size = bundle, score, size
+            if not best:
+                return state
+            left -= best_size
+            self.move(state, state.config | best)
+
+    def move(self, state: State, config: int) -> None:
+        """Go on to another set, reckoning anew only what that changes."""
+        changed = state.config ^ config
+        state.config = config
+        dirty = self.touched(changed)
+        for query in dirty:
+            state.costs[query] = self.cost(query, config)
+        stale = {number for query in dirty for number in self._on_query.get(query, ())}
+        for number in stale:
+            state.gains[number] = self._gain(number, config, state.costs)
+
+    def _gain(self, number: int, config: int, costs: Sequence[float]) -> float:
+        bundle = self.bundles[number]
+        missing = bundle & ~config
+        if not missing:
+            return 0.0
+        weights, outside, spared = self.terms.weights, ~(config | bundle), 0.0
+        for query in self.touched(missing):
+            now = costs[query]
+            for used, cost in self.plans[query]:
+                if cost >= now:
+                    break
+                if not used & outside:
+                    spared += weights[query] * (now - cost)
+                    break
+        return spared - self.upkeep(missing)
+
+    def pruned(self, config: int) -> int:
+        """Without what spares too little beside the others, least useful first."""
+        while True:
+            losses = {n: self._loss(n, config) for n in bits(config)}
+            worst = min(losses, key=lambda n: losses[n], default=None)
+            if worst is None or losses[worst] > self.terms.gain_min:
+                return config
+            config &= ~(1 << worst)
+
+    def _loss(self, number: int, config: int) -> float:
+        weights, rest = self.terms.weights, config & ~(1 << number)
+        lost = sum(weights[q] * (self.cost(q, rest) - self.cost(q, config)) for q in self.affected.get(number, ()))
+        return lost - self.terms.upkeep[number]
+
+
+def choose(model: Model, start: int = 0, *, budget_ratio: float = 1.0, seconds_max: float = 2.0) -> int:
+    """The best set that is found: several greedy ones, then exchanges of one index for others."""
+    empty = model.state(0)
+    starts = {model.pruned(model.fill(empty, e, budget_ratio=budget_ratio).config) for e in EXPONENTS}
+    if start and model.size(start) <= model.terms.budget_bytes * budget_ratio:
+        starts.add(start)
+    best = min(starts, key=model.total)
+    if budget_ratio < 1:
+        return best
+    return _exchanged(model, best, time.process_time() + seconds_max)
+
+
+def _exchanged(model: Model, config: int, until_s: float) -> int:
+    """Take one index out and fill the room anew, as long as that makes things better and time is left."""
+    state = model.state(config)
+    total = state.total(model)
+    improved = True
+    while improved:
+        improved = False
+        for number in sorted(bits(state.config), key=lambda n: -model.terms.sizes[n]):
+            if not state.config >> number & 1:
+                continue
+            if time.process_time() > until_s:
+                return state.config
+            for exponent in EXPONENTS[::2]:
+                trial = State(config=state.config, costs=list(state.costs), gains=list(state.gains))
+                model.move(trial, state.config & ~(1 << number))
+                found = model.fill(trial, exponent, without=1 << number)
+                value = found.total(model)
+                if value < total * (1 - 1e-6):
+                    pruned = model.pruned(found.config)
+                    if pruned != found.config:
+                        model.move(found, pruned)
+                        value = found.total(model)
+                    if value < total * (1 - 1e-6):
+                        state, total, improved = found, value, True
+                        break
+    return state.config
+
+
+def _best(facts: Sequence[Known], banned: int) -> list[tuple[int, float]]:
+    """Plans by cost; those left out need more and cost no less."""
+    kept: list[tuple[int, float]] = []
+    for fact in sorted(facts, key=lambda f: (f.cost, f.used.bit_count())):
+        if fact.used & banned:
+            continue
+        if not any(not used & ~fact.used for used, _ in kept):
+            kept.append((fact.used, fact.cost))
+    return kept
+
+
+def _union(plans: Sequence[tuple[int, float]]) -> int:
+    union = 0
+    for used, _ in plans:
+        union |= used
+    return union

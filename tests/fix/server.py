@@ -116,7 +116,7 @@ class Servers:
                 sql.SQL("create database {} template {}{}").format(
                     sql.Identifier(database.name),
                     sql.Identifier(TEMPLATE),
-                    sql.SQL(" strategy file_copy" if major >= 15 else ""),  # noqa: PLR2004 - it came with 15
+                    sql.SQL(" strategy file_copy" if major >= 15 else ""),
                 )
             )
         try:

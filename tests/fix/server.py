@@ -168,12 +168,21 @@ def _drop_databases(admin: psycopg.Connection[Any]) -> None:
         " where backend_type = 'client backend' and pid <> pg_backend_pid()"
     )
     names = admin.execute(
-        "select datname from pg_database where datname <> all(%(kept)s)",
+        "select datname, encoding = 0 from pg_database where datname <> all(%(kept)s)",
         {"kept": ["postgres", "template0", "template1", TEMPLATE]},
     ).fetchall()
-    for (name,) in names:
+    if any(is_bytes for _, is_bytes in names):
+        _forget_statements(admin)
+    for name, _ in names:
         admin.execute(sql.SQL("alter database {} is_template false").format(sql.Identifier(name)))
         admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+def _forget_statements(admin: psycopg.Connection[Any]) -> None:
+    """Statements of a database without an encoding would stay, and make all counted statements unreadable."""
+    admin.execute("create extension if not exists pg_stat_statements")
+    admin.execute("select pg_stat_statements_reset()")
+    admin.execute("drop extension pg_stat_statements")
 
 
 def _drop_roles(admin: psycopg.Connection[Any]) -> None:

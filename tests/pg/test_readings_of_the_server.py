@@ -184,7 +184,6 @@ def test_a_database_without_an_encoding_is_read(server18: FreshDatabase) -> None
         (seen,) = [b for b in snapshot.rows(SESSIONS) if b.pid == conn.info.backend_pid]
         assert seen.query is not None
         assert seen.query.startswith("select ? as")
-    server18.execute("create extension pg_stat_statements", "select pg_stat_statements_reset()")
 
 
 def test_ages_are_the_servers_own(server18: FreshDatabase) -> None:

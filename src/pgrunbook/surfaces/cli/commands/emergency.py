@@ -1,4 +1,4 @@
-"""Help a server out of an overload: who is in the way, and with --yes, away with it."""
+"""Help a server out of an overload, runaways, full or idle connections."""
 
 from __future__ import annotations
 

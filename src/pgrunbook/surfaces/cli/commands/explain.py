@@ -1,4 +1,4 @@
-"""Show a statement's plan, what is wrong with it, and what else would give the same rows."""
+"""Show a statement's plan, what is wrong with it, and how to say it better."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Show a statement's plan, what is wrong with it, and how to say it better."""
+"""Show a statement's plan, what is wrong with it, and a better way."""
 
 from __future__ import annotations
 

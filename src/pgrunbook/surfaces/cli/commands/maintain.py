@@ -1,4 +1,4 @@
-"""Run regular maintenance by the calendar: vacuum, statistics, reindex, reviews."""
+"""Do what the maintenance calendar asks for, when it is quiet."""
 
 from __future__ import annotations
 

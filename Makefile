@@ -35,6 +35,11 @@ bench-twin: setup  ## the planner twin against HypoPG and against real indexes
 	tools/packages.sh test
 	$(BIN)/python bench/twin.py
 
+bench-advisor: setup  ## the index advisor on TPC-H and TPC-DS against published figures (8 GB of disk, kept)
+	tools/packages.sh test
+	$(BIN)/python -m pip install -q -e '.[bench]'
+	$(BIN)/python bench/advisor.py $(ADVISOR_ARGS)
+
 exam: setup  ## planted faults and healthy decoys; ends with recall, false alarms, abstention
 	$(BIN)/python -m tests.exam.run
 
@@ -55,5 +60,5 @@ check: lint types test  ## what to run before handing in
 clean:  ## remove what was built
 	rm -rf build dist $(VENV)
 
-.PHONY: help setup demo test test-fast lint types bench bench-twin exam exam-chaos exam-races docs new-check check clean
+.PHONY: help setup demo test test-fast lint types bench bench-twin bench-advisor exam exam-chaos exam-races docs new-check check clean
 .DEFAULT_GOAL := help

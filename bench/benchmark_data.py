@@ -119,7 +119,7 @@ class BenchServer:
     def load(self, benchmark: str) -> None:
         """Fill a database with a benchmark's tables, unless that was done before."""
         with psycopg.connect(self.dsn(), autocommit=True) as admin:
-            if admin.execute("select from pg_database where datname = %s", [benchmark]).fetchone():
+            if admin.execute("select 1 from pg_database where datname = %s", [benchmark]).fetchone():
                 return
             loading = sql.Identifier(f"{benchmark}_loading")
             admin.execute(sql.SQL("drop database if exists {}").format(loading))

@@ -11,7 +11,8 @@ from pgrunbook.model.verdict import Advice, Blind
 class HelpedQuery:
     """A statement that an index would make cheaper.  Rows and costs are a call's, in that index's table.
 
-    `queryid` is None for a statement that came from a file; costs are in rows of a sequential scan.
+    `queryid` is None for a statement that came from a file.  Reckoned by statistics, costs are in rows of a sequential
+    scan; a planner's costs are in its own units, with all proposed indexes there, and it counts no rows of the table.
     """
 
     queryid: int | None
@@ -19,8 +20,8 @@ class HelpedQuery:
     text: str
     calls: int
     mean_ms: float | None
-    rows_before: float
-    rows_after: float
+    rows_before: float | None
+    rows_after: float | None
     cost_before: float
     cost_after: float
     saved_ms: float
@@ -64,8 +65,31 @@ class DeclinedIndex:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlannerReport:
+    """What a planner says of the whole, and how far it is to be trusted.
+
+    Totals are in `unit`: `ms` of the counted statements' time, shared out as their costs change; or `cost`, the
+    planner's unit times the weights of a file.  `worsened` are statements that cost 5 % more or worse still.
+    `size_error_ratio`: how far the sizes of existing indexes are from what the model says of them.
+    """
+
+    total_before: float
+    total_after: float
+    unit: str
+    whatif_calls: int
+    statements: int
+    confidence: str
+    confidence_reason: str
+    worsened: tuple[HelpedQuery, ...] = ()
+    size_error_ratio: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IndexAdvice:
-    """All of it, the most worth first.  `engine` says what reckoned: `statistics`, or a planner."""
+    """All of it, the most worth first.  `engine` says what reckoned: `statistics`, or a planner, which then reports.
+
+    `engine_reason` says why it was not the one that was wished for.
+    """
 
     proposed: tuple[ProposedIndex, ...]
     declined: tuple[DeclinedIndex, ...]
@@ -73,6 +97,8 @@ class IndexAdvice:
     workload_ms: float
     engine: str = "statistics"
     budget_bytes: int | None = None
+    planner: PlannerReport | None = None
+    engine_reason: str = ""
 
     @property
     def size_bytes(self) -> int:

@@ -38,7 +38,10 @@ class Known:
 
 
 class Prices:
-    """Asks the engine and remembers.  `relevant[q]` are the indexes that statement q could use."""
+    """Asks the engine and remembers.  `relevant[q]` are the indexes that statement q could use.
+
+    `reserve` is how many questions are kept for later.
+    """
 
     def __init__(self, engine: Engine, statements: Sequence[Priced], *, calls_max: int) -> None:
         self._engine = engine
@@ -49,12 +52,13 @@ class Prices:
         self.failed: dict[int, str] = {}
         self.calls = 0
         self._calls_max = calls_max
+        self.reserve = 0
         self.facts: list[list[Known]] = [[] for _ in statements]
 
     @property
     def left(self) -> int:
         """How many questions may still be asked."""
-        return self._calls_max - self.calls
+        return self._calls_max - self.calls - self.reserve
 
     def add(self, definition: str) -> int:
         """Make an index known; its number."""

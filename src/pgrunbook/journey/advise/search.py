@@ -6,10 +6,11 @@ what it chooses can be verified by asking, and each answer makes it better.
 
 from __future__ import annotations
 
+import bisect
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import mul
+from operator import itemgetter, mul
 
 from pgrunbook.journey.advise.pricing import Known, bits
 
@@ -39,6 +40,10 @@ class State:
     costs: list[float]
     gains: list[float]
 
+    def copy(self) -> State:
+        """The same, to be changed apart."""
+        return State(config=self.config, costs=list(self.costs), gains=list(self.gains))
+
     def total(self, model: Model) -> float:
         """Weighted costs of all statements, and of the writes."""
         weighted: float = sum(map(mul, model.terms.weights, self.costs))
@@ -54,19 +59,16 @@ class Model:
         self._touched: dict[int, list[int]] = {}
         self.plans: list[list[tuple[int, float]]] = [_best(of_one, banned) for of_one in facts]
         self.affected: dict[int, list[int]] = {}
-        bundles: dict[int, None] = {}
+        self.bundles: list[int] = []
+        self._banned = banned
+        self._of_bundle: dict[int, int] = {}
+        self._on_query: dict[int, list[int]] = {}
         for query, plans in enumerate(self.plans):
-            for used, _ in plans:
-                if used and self.size(used) <= terms.budget_bytes:
-                    bundles.setdefault(used)
             for number in bits(_union(plans)):
                 self.affected.setdefault(number, []).append(query)
-        self.bundles = list(bundles)
-        self._of_bundle = [self.touched(bundle) for bundle in self.bundles]
-        self._on_query: dict[int, list[int]] = {}
-        for number, queries in enumerate(self._of_bundle):
-            for query in queries:
-                self._on_query.setdefault(query, []).append(number)
+        for bundle in dict.fromkeys(used for plans in self.plans for used, _ in plans if used):
+            if self.size(bundle) <= terms.budget_bytes:
+                self._add(bundle)
 
     def size(self, config: int) -> int:
         """Bytes of a set."""
@@ -107,29 +109,54 @@ class Model:
 
     def fill(self, state: State, exponent: float, *, without: int = 0, budget_ratio: float = 1.0) -> State:
         """Add what gains most for its size until nothing more fits or gains."""
-        state = State(config=state.config, costs=list(state.costs), gains=list(state.gains))
+        state = state.copy()
+        while best := self.best(state, exponent, without=without, budget_ratio=budget_ratio):
+            self.move(state, state.config | best)
+        return state
+
+    def best(self, state: State, exponent: float, *, without: int = 0, budget_ratio: float = 1.0) -> int:
+        """The bundle that gains most for its size beside a set; 0 when none fits and gains enough."""
         terms, floor = self.terms, self.terms.gain_min
         left = int(terms.budget_bytes * budget_ratio) - self.size(state.config)
-        while True:
-            best, best_score, best_size = 0, 0.0, 0
-            count_left = terms.count_max - state.config.bit_count()
-            for number, gain in enumerate(state.gains):
-                if gain <= floor:
-                    continue
-                bundle = self.bundles[number]
-                missing = bundle & ~state.config
-                if not missing or bundle & without:
-                    continue
-                size = self.size(missing)
-                if size > left or missing.bit_count() > count_left or gain <= floor * missing.bit_count():
-                    continue
-                score = gain / max(size, 8192) ** exponent
-                if score > best_score:
-                    best, best_score, best_size = bundle, score, size
-            if not best:
-                return state
-            left -= best_size
-            self.move(state, state.config | best)
+        best, best_score = 0, 0.0
+        count_left = terms.count_max - state.config.bit_count()
+        for number, gain in enumerate(state.gains):
+            if gain <= floor:
+                continue
+            bundle = self.bundles[number]
+            missing = bundle & ~state.config
+            if not missing or bundle & without:
+                continue
+            size = self.size(missing)
+            if size > left or missing.bit_count() > count_left or gain <= floor * missing.bit_count():
+                continue
+            score = gain / max(size, 8192) ** exponent
+            if score > best_score:
+                best, best_score = bundle, score
+        return best
+
+    def learn(self, query: int, fact: Known, state: State) -> None:
+        """Take one more answer into account, here and in a state."""
+        if fact.used & self._banned or any(u == fact.used and c <= fact.cost for u, c in self.plans[query]):
+            return
+        bisect.insort(self.plans[query], (fact.used, fact.cost), key=itemgetter(1))
+        for number in bits(fact.used):
+            on = self.affected.setdefault(number, [])
+            if query not in on:
+                on.append(query)
+                self._touched.clear()
+        if fact.used and fact.used not in self._of_bundle and self.size(fact.used) <= self.terms.budget_bytes:
+            self._add(fact.used)
+            state.gains.append(0.0)
+        state.costs[query] = self.cost(query, state.config)
+        for bundle in self._on_query.get(query, ()):
+            state.gains[bundle] = self._gain(bundle, state.config, state.costs)
+
+    def _add(self, bundle: int) -> None:
+        number = self._of_bundle[bundle] = len(self.bundles)
+        self.bundles.append(bundle)
+        for query in self.touched(bundle):
+            self._on_query.setdefault(query, []).append(number)
 
     def move(self, state: State, config: int) -> None:
         """Go on to another set, reckoning anew only what that changes."""
@@ -198,7 +225,7 @@ def _exchanged(model: Model, config: int, until_s: float) -> int:
             if time.process_time() > until_s:
                 return state.config
             for exponent in EXPONENTS[::2]:
-                trial = State(config=state.config, costs=list(state.costs), gains=list(state.gains))
+                trial = state.copy()
                 model.move(trial, state.config & ~(1 << number))
                 found = model.fill(trial, exponent, without=1 << number)
                 value = found.total(model)

@@ -29,13 +29,14 @@ SHARE_MIN = 0.0005  # of all time: what takes less cannot pay for an index
 class Weighed:
     """One statement.  `weight` is how often it counts beside the others; of a counted one, its share of all time.
 
-    `settings` are those of its sessions that decide what it means (search_path).
+    `settings` are those of its sessions that decide what it means (search_path), `role` whose policies count.
     """
 
     text: str
     asked: Asked
     weight: float
     settings: Mapping[str, str] = field(default_factory=dict)
+    role: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +83,7 @@ def demand_of_file(text: str, parser: Parser, catalog: Catalog) -> Demand:
     return Demand(statements=statements, blind=tuple(blind), workload=workload)
 
 
-def demand_of_counted(snapshot: Snapshot, workload: Workload) -> Demand:
+def demand_of_counted(snapshot: Snapshot, workload: Workload, catalog: Catalog) -> Demand:
     """The statements that the server has counted; each weighs as much as the time it took."""
     paths, total_ms = SearchPaths(snapshot), max(workload.total_ms, 1e-9)
     statements = [
@@ -91,11 +92,16 @@ def demand_of_counted(snapshot: Snapshot, workload: Workload) -> Demand:
             asked=asked,
             weight=asked.total_ms / total_ms,
             settings=_path(paths.of(asked.role)),
+            role=asked.role if _has_policies(asked, catalog) else None,
         )
         for asked in workload.asked
     ]
     kept = tuple(s for s in statements if s.weight >= SHARE_MIN)
     return Demand(statements=kept, blind=(), workload=workload)
+
+
+def _has_policies(asked: Asked, catalog: Catalog) -> bool:
+    return any(catalog.tables[access.table_oid].relation.row_security for access in asked.accesses.accesses)
 
 
 def excerpt(text: str) -> str:

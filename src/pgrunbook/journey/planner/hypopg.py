@@ -76,6 +76,11 @@ class HypoPG:
     ) -> None:
         self.close()
 
+    @property
+    def backend_pid(self) -> int:
+        """The server process that plans."""
+        return self._conn.info.backend_pid
+
     def close(self) -> None:
         """End the session, and with it every hypothetical index."""
         self._parser.close()

@@ -67,7 +67,7 @@ def reckon(
     choice = choose(
         workload,
         facts,
-        _extensions(snapshot, facts),
+        extensions_of(snapshot, facts),
         thresholds=thresholds,
         max_width=max_width,
         counted_s=_counted_s(snapshot),
@@ -91,7 +91,8 @@ def _counted_s(snapshot: Snapshot) -> float | None:
     return max(0.0, (info.read_at - info.stats_reset).total_seconds()) if info.stats_reset is not None else None
 
 
-def _extensions(snapshot: Snapshot, facts: Facts) -> Extensions:
+def extensions_of(snapshot: Snapshot, facts: Facts) -> Extensions:
+    """Where trigrams are, or would be put."""
     to_be = None
     if facts.trigram_schema is None and _has_trigrams_on_disk(snapshot):
         to_be = "extensions" if snapshot.server.service is Service.SUPABASE else "public"

@@ -19,7 +19,7 @@ from pgrunbook.surfaces.cli.exits import Exit
 from pgrunbook.surfaces.cli.output import busy, text_console, write
 from pgrunbook.surfaces.cli.words_given import is_dsn
 
-_PLURALS = {"indexes": "index", "sessions": "session", "queries": "query"}
+_PLURALS = {"sessions": "session", "queries": "query"}
 FORMS = ("text", "json", "markdown", "html")  # of a family's findings
 
 
@@ -33,8 +33,13 @@ def run(
         raise UsageError("advise takes one topic and one DSN")
     dsn = dsns[0] if dsns else None
     if topics and topics[0] in TOPICS:
+        _refuse_of_indexes(options)
         wish = counselling.Wish(topic=topics[0], dsn=dsn, dsn_flag=dsn_flag, form=form, **options)
         return counselling.run(wish, invocation)
+    if topics == ["indexes"]:
+        from pgrunbook.surfaces.cli import indexing  # noqa: PLC0415 - the planning engines are needed for it only
+
+        return indexing.run(indexing.wish_of(dsn, dsn_flag, form, options), invocation)
     _refuse(options, form)
     request = request_from(config.load(flags={"only": _family(topics)}, file=invocation.config_file))
     with busy(invocation, "looking …"):
@@ -43,8 +48,16 @@ def run(
     return Exit.FINE
 
 
+def _refuse_of_indexes(options: dict[str, Any]) -> None:
+    """Take the flags of `advise indexes` out; refuse them where they are given for another topic."""
+    for name in ("workload", "budget", "max_width", "engine"):
+        if options.pop(name, None) is not None:
+            raise UsageError(f"--{name.replace('_', '-')} is for the topic indexes")
+
+
 def _refuse(options: dict[str, Any], form: str | None) -> None:
     """Flags of the advisors say nothing about a family of checks."""
+    _refuse_of_indexes(options)
     given = [name for name, value in options.items() if value is not None]
     if given:
         flag = "--" + given[0].removesuffix("_s").removesuffix("_h").replace("_", "-")

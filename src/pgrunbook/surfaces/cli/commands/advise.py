@@ -31,6 +31,14 @@ FORMATS = ("text", "json", "markdown", "html", "sql", "ini")
 @click.option("--instances", type=click.IntRange(1, 100_000), metavar="N", help="Of the application.")
 @click.option("--pool-size", type=click.IntRange(1, 100_000), metavar="M", help="Of each instance's own pool.")
 @click.option("--pooler-version", metavar="1.22", help="Of the PgBouncer in front.")
+@click.option("--workload", type=click.Path(path_type=Path), metavar="FILE.sql", help="Statements to make fast.")
+@click.option("--budget", metavar="500MB", help="Of disk, for all new indexes together.")
+@click.option("--max-width", type=click.IntRange(1, 16), metavar="N", help="Keys of an index at most; default 3.")
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "twin", "hypopg", "statistics"]),
+    help="What plans for indexes; default: auto.",
+)
 @click.option("--plan", type=click.Path(path_type=Path), metavar="FILE", help="Write the steps for `apply` there, too.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write there instead of stdout.")
 @click.pass_context
@@ -38,15 +46,18 @@ def advise(ctx: click.Context, /, words: tuple[str, ...], dsn_flag: str | None, 
     """Say what would help: the SQL, its effect as far as it can be reckoned, its lock, risk and undo.
 
     \b
-      pgrunbook advise indexes postgresql://app@db-1/shop
+      pgrunbook advise indexes postgresql://app@db-1/shop --budget 500MB
+      pgrunbook advise indexes --workload app.sql --engine hypopg --format sql
       pgrunbook advise settings --memory 16GB --cores 4 --storage ssd
       pgrunbook advise vacuum --window 600 --plan plan.json
       pgrunbook advise pool --window 60 --instances 10 --pool-size 20 --format ini
       pgrunbook advise policies --format markdown -o policies.md
 
-    TOPIC is settings (from the machine's size, corrected by what the server counted), policies (cheaper, provably the
-    same), vacuum (what is due, and settings by real write rates), pool (sizes by real demand), or a family of checks
-    (indexes, sessions, queries …); without it, all that has advice.  Changes nothing.
+    TOPIC is indexes (a set that fits together, chosen by planning the workload on a twin of the database or with
+    HypoPG; `-- weight: N` before a statement of the file counts it N times), settings (from the machine's size,
+    corrected by what the server counted), policies (cheaper, provably the same), vacuum (what is due, and settings by
+    real write rates), pool (sizes by real demand), or a family of checks (index, sessions, queries …); without it, all
+    that has advice.  Changes nothing.
     """  # noqa: D301 - \b is click's mark for text that is not wrapped
     from pgrunbook.surfaces.cli.advising import run  # noqa: PLC0415 - psycopg takes its time
 

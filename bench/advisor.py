@@ -147,6 +147,7 @@ def built(dsn: str, asked: Sequence[Query], advice: IndexAdvice) -> tuple[list[f
                 row = conn.execute("select pg_relation_size(%s::regclass)", (name,)).fetchone()
                 assert row is not None  # noqa: S101 - one row
                 size += float(row[0])
+                print(f"  built {row[0] / MB:8.1f} MB for {index.size_bytes / MB:.1f}: {index.name}", file=sys.stderr)
             return before, costs(conn, asked), size
         finally:
             for name in names:

@@ -22,10 +22,11 @@ from pgrunbook.journey.workload.proposals import Extensions
 CALLS_MAX = 2500
 UNLIMITED = 1 << 62
 IMPOSSIBLE = 1 << 61  # the size of what the engine refused to try
-BRANCHES = ((1, 12), (4, 8), (16, 6))  # of the budget such a part, and so many questions a statement
-WALKS = (1.0, 0.7, 0.4)  # how much size counts against gain
-ROUNDS_MAX = 4
-RESERVE_SHARE = 0.35  # of the questions, kept from exploring for choosing
+CHAIN_MAX = 6
+BRANCHES = ((1, 3), (4, 3), (16, 3))  # of the budget such a part, and so many questions a statement
+WALKS = (1.0,)  # how much size counts against gain
+PARTS = (16, 4, 2, 8)  # of the budget: how large what is looked at beside a choice may be, round by round
+RESERVE_SHARE = 0.45  # of the questions, kept from exploring for choosing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,7 @@ class Wanted:
 
     budget_bytes: int = UNLIMITED
     count_max: int = 100
-    gain_ratio_min: float = 0.0005
+    gain_ratio_min: float = 0.0002
     gain_min: float = 0.0
     space_ratio: float = 0.0
     tables_bytes: int = 1
@@ -100,6 +101,10 @@ class Chooser:
         sizes = self._sizes(prices, explorer.pool, sizing)
         room = min(wanted.budget_bytes, sum(sizes[n] for n in bits(used) if sizes[n] < IMPOSSIBLE))
         try:
+            for query in self._all:
+                explorer.chain(query, _upto(used, sizes, room), sizes, asks_max=CHAIN_MAX)
+            for query in self._all:
+                explorer.singles(query, _upto(used, sizes, room))
             for part, asks_max in BRANCHES:
                 for query in self._all:
                     explorer.branch(query, _upto(used, sizes, room // part), asks_max=asks_max)
@@ -187,6 +192,7 @@ class _Search:
         while found := model.best(state, exponent):
             model.move(state, state.config | found)
             self._verify(model, state, [q for q in self._all if self._prices.relevant[q] & found])
+        self._explorer.show(state.config)
         self._verify(model, state, self._all)
         self._offer(self._model().pruned(state.config))
 
@@ -203,17 +209,21 @@ class _Search:
     def _exchange(self) -> None:
         """Choose by all that is known, ask what that really costs, look around it, until nothing new is chosen."""
         tried: set[int] = set()
-        for _ in range(ROUNDS_MAX):
+        for part in (*PARTS, *PARTS):
             config = choose(self._model(), self._best[1])
-            if config in tried:
-                return
-            tried.add(config)
-            self._prices.ask(self._all, config)
-            self._offer(config)
+            if config not in tried:
+                tried.add(config)
+                self._explorer.show(config)
+                self._prices.ask(self._all, config)
+                self._offer(config)
+            config = self._best[1]
             taken = sum(self._sizes[n] for n in bits(config))
-            room = max(self._terms.budget_bytes // 16, self._terms.budget_bytes - taken)
+            room = max(self._terms.budget_bytes // part, self._terms.budget_bytes - taken)
+            before = self._prices.calls
             for query in self._all:
                 self._explorer.branch(query, config | _upto(self._used, self._sizes, room), asks_max=2)
+            if self._prices.calls == before and part == PARTS[-1]:
+                return
 
 
 def _upto(config: int, sizes: Sequence[int], limit_bytes: int) -> int:

@@ -47,6 +47,7 @@ class Explorer:
         self._extensions = extensions
         self._limits = limits
         self._own: dict[int, int] = {}
+        self._tables: dict[int, frozenset[int]] = {}
 
     def offer_own(self, query: int, statement: Weighed) -> None:
         """Make a statement's own candidates known, plain ones first."""
@@ -56,6 +57,8 @@ class Explorer:
             for candidate in shapes.candidates(access, facts, self._extensions, self._limits):
                 mask |= 1 << self.pool.number(candidate, self._prices, self._facts)
         self._own[query] = mask
+        roots = (self._facts.catalog.root(access.table_oid) for access in statement.asked.accesses.accesses)
+        self._tables[query] = frozenset(roots)
         self._prices.relevant[query] |= mask
 
     def first_look(self, query: int) -> None:
@@ -93,6 +96,28 @@ class Explorer:
                     if could_serve(self.pool.candidates[number], access):
                         self._prices.relevant[query] |= 1 << number
         return used
+
+    def show(self, config: int) -> None:
+        """Let every statement see those of a set that are on its tables, whether or not they seem to be of use."""
+        for query, tables in self._tables.items():
+            shown = union(1 << number for number in bits(config) if self.pool.candidates[number].table_oid in tables)
+            self._prices.relevant[query] |= shown
+
+    def chain(self, query: int, offered: int, sizes: Sequence[int], *, asks_max: int) -> None:
+        """Take the largest index that a plan uses away and ask again, so that ever smaller sets are known."""
+        config = offered & self._prices.relevant[query]
+        for _ in range(asks_max):
+            fact = self._ask(query, config)
+            if fact is None or not self.teaches(query, fact):
+                return
+            config &= ~(1 << max(bits(fact.used), key=lambda number: sizes[number]))
+
+    def singles(self, query: int, offered: int) -> None:
+        """Ask what each index of a plan with several spares alone."""
+        known = self._prices.facts[query]
+        several = [fact.used for fact in known if fact.used.bit_count() > 1 and self.teaches(query, fact)]
+        for number in bits(union(several) & offered):
+            self._ask(query, 1 << number)
 
     def branch(self, query: int, offered: int, *, asks_max: int) -> None:
         """Take away what a plan uses, one index at a time, and ask again; dearest plans last, so many at most."""

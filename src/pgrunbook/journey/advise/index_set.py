@@ -22,6 +22,7 @@ from pgrunbook.journey.diagnose.seen import Seen
 from pgrunbook.journey.diagnose.trees import TableTree, table_trees
 from pgrunbook.journey.diagnose.workload_blind import blind_spots
 from pgrunbook.journey.planner.engine import Engine, TriedIndex
+from pgrunbook.journey.planner.sizes import PAGE_BYTES
 from pgrunbook.journey.planner.twin.agreement import Agreement
 from pgrunbook.journey.workload.access import Write
 from pgrunbook.journey.workload.candidate import Candidate
@@ -38,6 +39,7 @@ COST_MS: Final = SCANNED_ROW_MS / 0.0125  # a unit of the planner's cost: a scan
 WORSE_RATIO: Final = 1.05
 HELPED_RATIO: Final = 0.99
 SPACE_RATIO: Final = 0.02
+ROOMY_RATIO: Final = 0.5  # of the tables' size: a tighter budget has no room for indexes that carry columns besides
 STATEMENTS_MAX: Final = 400
 CONFIDENCE_OF_HYPOPG = "fair"
 REASON_OF_HYPOPG = "the database's own planner was asked; HypoPG's indexes differ from real ones"
@@ -104,13 +106,16 @@ class _Advisor:
     def _choose(self) -> ChosenSet:
         order, thresholds = self._order, Thresholds()
         tables = [self._facts.of(oid) for oid in tables_of(self._statements)]
+        tables_bytes = sum({t.table.oid: t.pages for t in tables}.values()) * PAGE_BYTES
+        budget_bytes = order.budget_bytes if order.budget_bytes is not None else UNLIMITED
+        includes = order.includes and budget_bytes >= ROOMY_RATIO * tables_bytes
         wanted = Wanted(
-            budget_bytes=order.budget_bytes if order.budget_bytes is not None else UNLIMITED,
+            budget_bytes=budget_bytes,
             gain_min=thresholds.saved_ms_min if self._is_counted else 0.0,
             space_ratio=SPACE_RATIO if order.budget_bytes is None else 0.0,
-            tables_bytes=sum({t.table.oid: t.pages for t in tables}.values()) * 8192,
+            tables_bytes=tables_bytes,
             calls_max=order.calls_max,
-            limits=Limits(max_width=order.max_width, includes=order.includes),
+            limits=Limits(max_width=order.max_width, includes=includes),
         )
         chooser = Chooser(self._engine, self._statements, self._facts, extensions_of(self._seen.snapshot, self._facts))
         return chooser.choose(wanted, sizing=self._size, weighing=_weight, upkeep=self._upkeep)

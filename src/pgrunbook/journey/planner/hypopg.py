@@ -66,6 +66,7 @@ class HypoPG:
         self._made: dict[str, _Made] = {}
         self._refused: dict[str, TriedIndex] = {}
         self._hidden: dict[str, int] = {}
+        self._texts: dict[str, list[str]] = {}
         self._planned: dict[str, Planned] = {}
 
     def __enter__(self) -> Self:
@@ -228,6 +229,11 @@ class HypoPG:
 
     def _statements(self, definition: str) -> list[str]:
         """What HypoPG is given: the statement without what it does not know, once for each partition."""
+        if definition not in self._texts:
+            self._texts[definition] = self._spelled(definition)
+        return self._texts[definition]
+
+    def _spelled(self, definition: str) -> list[str]:
         try:
             tree = self._parser.statement(definition)
             node = dict(tree.get("index_stmt", {}))

@@ -177,7 +177,8 @@ class _Search:
                 self._walk(exponent)
             self._exchange()
         except SpentError:
-            self._offer(choose(self._model(), self._best[1]))
+            if not self._best[1]:
+                self._offer(choose(self._model()))
         return self._model().pruned(self._best[1])
 
     def _model(self) -> Model:
@@ -209,7 +210,7 @@ class _Search:
     def _exchange(self) -> None:
         """Choose by all that is known, ask what that really costs, look around it, until nothing new is chosen."""
         tried: set[int] = set()
-        for part in (*PARTS, *PARTS):
+        for part in PARTS:
             config = choose(self._model(), self._best[1])
             if config not in tried:
                 tried.add(config)

@@ -200,7 +200,7 @@ class Model:
         return lost - self.terms.upkeep[number]
 
 
-def choose(model: Model, start: int = 0, *, budget_ratio: float = 1.0, seconds_max: float = 2.0) -> int:
+def choose(model: Model, start: int = 0, *, budget_ratio: float = 1.0, seconds_max: float = 0.8) -> int:
     """The best set that is found: several greedy ones, then exchanges of one index for others."""
     empty = model.state(0)
     starts = {model.pruned(model.fill(empty, e, budget_ratio=budget_ratio).config) for e in EXPONENTS}

@@ -39,6 +39,15 @@ def look(conn: Session, pid: int) -> dict[str, Any]:
     return {**dict(zip(("pid", *MARKS), row, strict=True)), "spared_roles": [], "spared_applications": []}
 
 
+def next_pid_is(pid: int) -> bool:
+    """Whether the system lets us say so; what the file's mode says of it is no answer, only a write is."""
+    try:
+        LAST_PID.write_text(str(pid - 1), encoding="ascii")
+    except OSError:
+        return False
+    return True
+
+
 class Victim:
     """A client that moves on in every way a client can, and a stranger beside it who must never be hit."""
 
@@ -72,13 +81,12 @@ class Victim:
         pid = self.pid
         self.conn.close()
         for _ in range(20):
-            if os.access(LAST_PID, os.W_OK):
-                LAST_PID.write_text(str(pid - 1), encoding="ascii")
+            allowed = next_pid_is(pid)
             self.conn = self._new()
             if self.pid == pid:
                 self.reused += 1
                 return
-            if not os.access(LAST_PID, os.W_OK):
+            if not allowed:
                 return
             self.conn.close()
         self.conn = self._new()

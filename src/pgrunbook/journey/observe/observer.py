@@ -24,6 +24,7 @@ LOCK_TIMEOUT_MS = 100  # six of eight known tools hang in the very queue they sh
 STATEMENT_TIMEOUT_MS = 10_000
 RELOCK_TRIES = 3  # a lock can appear between looking and reading
 VANISHED_TRIES = 3  # and a table can go
+HURRIED_TRIES = 10  # a role's own statement_timeout may end what only sets ours
 
 IGNORED_SCHEMAS = (
     "pg_catalog",
@@ -32,8 +33,9 @@ IGNORED_SCHEMAS = (
 )  # the one list; SQL also leaves out pg_temp_*
 
 _BEGIN = (
-    "begin transaction read only; set local search_path = pg_catalog; set local standard_conforming_strings = on;"
-    f" set local lock_timeout = {LOCK_TIMEOUT_MS}; set local statement_timeout = {STATEMENT_TIMEOUT_MS};"
+    f"begin transaction read only; set local statement_timeout = {STATEMENT_TIMEOUT_MS};"
+    " set local search_path = pg_catalog; set local standard_conforming_strings = on;"
+    f" set local lock_timeout = {LOCK_TIMEOUT_MS};"
     " set local idle_in_transaction_session_timeout = 60000; set local jit = off;"
     " set local datestyle = 'ISO'; set local timezone = 'UTC'; set local row_security = on"
 )
@@ -59,7 +61,7 @@ class Observer:
 
     def _transaction(self, body: Any) -> Any:
         try:
-            self._conn.execute(_BEGIN)
+            self._begin()
             return body()
         except KeyboardInterrupt:
             self._leave()
@@ -68,10 +70,24 @@ class Observer:
             if not self._conn.closed:
                 self._roll_back()
 
+    def _begin(self) -> None:
+        """Until our limits are set the role's own hold, and a busy server may need longer to set them: then again."""
+        for _ in range(HURRIED_TRIES - 1):
+            try:
+                self._conn.execute(_BEGIN)
+            except psycopg.errors.QueryCanceled:
+                self._roll_back()
+            else:
+                return
+        self._conn.execute(_BEGIN)
+
     def _roll_back(self) -> None:
         """End the transaction.  A role's own time limits are back once it is aborted, and may end the session."""
         try:
-            self._conn.execute("rollback")
+            try:
+                self._conn.execute("rollback")
+            except psycopg.errors.QueryCanceled:
+                self._conn.execute("rollback")
         except (psycopg.OperationalError, psycopg.InterfaceError) as exc:
             raise Unreachable(
                 f"the connection was lost while observing: {first_line(exc)}",

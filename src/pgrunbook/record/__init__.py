@@ -5,6 +5,18 @@ Takes intents and outcomes, gives the history of runs, the steps that nobody fin
 
 from pgrunbook.record.document import document
 from pgrunbook.record.history import History, Run, RunStep, fold, open_steps
-from pgrunbook.record.journal import Journal, folder_for, read, verify
+from pgrunbook.record.journal import Hold, Journal, folder_for, read, verify
 
-__all__ = ["History", "Journal", "Run", "RunStep", "document", "fold", "folder_for", "open_steps", "read", "verify"]
+__all__ = [
+    "History",
+    "Hold",
+    "Journal",
+    "Run",
+    "RunStep",
+    "document",
+    "fold",
+    "folder_for",
+    "open_steps",
+    "read",
+    "verify",
+]

@@ -9,15 +9,15 @@ from typing import Any
 
 from pgrunbook.model.plan import MeasuredQuery, PlannedStep, StepOutcome, StepState, TargetPrint
 from pgrunbook.model.verdict import StepSpec, Value
-from pgrunbook.record.journal import Journal, Record
+from pgrunbook.record.journal import Hold, Journal, Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStep:
     """One step as the journal knows it.
 
-    `before` is the state that was captured, `measured` what was measured before it, `undoing` why an undo was begun.
-    An intent or an undo without outcome makes it open.
+    `before` is the state that was captured, `measured` what was measured before it, `undoing` why an undo was begun,
+    and `undone_by` the run that began it.  An intent or an undo without outcome makes it open.
     """
 
     step_id: str
@@ -31,6 +31,7 @@ class RunStep:
     measured: Mapping[str, Value] = field(default_factory=dict)
     state: StepState = StepState.OPEN
     undoing: str | None = None
+    undone_by: str = ""
     reason: str = ""
     figures: Mapping[str, Value] = field(default_factory=dict)
     undo_statements: tuple[str, ...] = ()
@@ -46,7 +47,7 @@ class RunStep:
 class Run:
     """One run of `apply` or `undo`.  `ended_at` is None when its process died, or is still at work.
 
-    `notes` are what it saw or did beside its steps, in words.
+    `hold` is the role in which it wrote; `notes` are what it saw or did beside its steps, in words.
     """
 
     run_id: str
@@ -54,6 +55,7 @@ class Run:
     target: TargetPrint
     tool: str
     at: datetime
+    hold: Hold = Hold.EXECUTOR
     backend_pid: int | None = None
     backend_start: str | None = None
     ended_at: datetime | None = None
@@ -71,6 +73,10 @@ class History:
     def steps_of(self, run_id: str) -> tuple[RunStep, ...]:
         """The steps that this run began."""
         return tuple(step for step in self.steps if step.run_id == run_id)
+
+    def written_as(self, hold: Hold) -> frozenset[str]:
+        """The runs that wrote in this role."""
+        return frozenset(run.run_id for run in self.runs if run.hold is hold)
 
 
 def fold(records: Iterable[Record]) -> History:
@@ -90,7 +96,9 @@ def fold(records: Iterable[Record]) -> History:
             case "intent":
                 steps[record["step"]] = _step(record, at)
             case "undoing" if record["step"] in steps:
-                steps[record["step"]] = replace(steps[record["step"]], undoing=record["reason"])
+                steps[record["step"]] = replace(
+                    steps[record["step"]], undoing=record["reason"], undone_by=record["run"]
+                )
             case "outcome" if record["step"] in steps:
                 steps[record["step"]] = _ended(steps[record["step"]], record, at)
     return History(runs=tuple(runs.values()), steps=tuple(steps.values()))
@@ -153,6 +161,7 @@ def _run(record: Record, at: datetime) -> Run:
         target=TargetPrint(**target),
         tool=record["tool"],
         at=at,
+        hold=Hold(record.get("hold", Hold.EXECUTOR)),
         backend_pid=record["backend_pid"],
         backend_start=record["backend_start"],
     )

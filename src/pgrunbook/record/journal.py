@@ -3,6 +3,9 @@
 A record that cannot be written blocks the action (Refused).  A line that was torn by a crash is cut off, with a note:
 its action had not begun.  Edited, removed or reordered records break the chain; a cut tail disagrees with the head
 file, which names the last record.  Somebody who can rewrite both files can rewrite the history: print or ship the head.
+
+Two may write at the same time, one in each role (`Hold`): an emergency does not wait until a plan is through.  Each
+record is written in a turn of its own, after what the other has written.
 """
 
 from __future__ import annotations
@@ -13,9 +16,11 @@ import hashlib
 import json
 import os
 import re
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeAlias
@@ -25,8 +30,22 @@ from pgrunbook.model.plan import TargetPrint
 
 Record: TypeAlias = Mapping[str, Any]
 GENESIS = "0" * 64  # the `prev` of the first record
-FILE, HEAD, LOCK = "journal.jsonl", "journal.head", "journal.lock"
+FILE, HEAD = "journal.jsonl", "journal.head"
 UNIDENTIFIED = "unidentified"  # for servers that do not tell their system identifier
+TURN_S = 5.0  # one record is written in milliseconds; who takes longer hangs
+POLL_S = 0.01
+
+
+class Hold(StrEnum):
+    """The role in which a process writes, by its lock file; one process in each at a time."""
+
+    EXECUTOR = "journal.lock"
+    EMERGENCY = "emergency.lock"
+
+    @property
+    def wait_s(self) -> float:
+        """How long its lock is waited for: an executor may look for a moment after what an emergency left open."""
+        return 3.0 if self is Hold.EMERGENCY else 0.0
 
 
 def state_home() -> Path:
@@ -65,8 +84,9 @@ class Verified:
 class Journal:
     """One writer's hold on the journal of one database.  Use it as a context manager."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, hold: Hold = Hold.EXECUTOR) -> None:
         self.folder = folder
+        self.hold = hold
         self.path = folder / FILE
         self._fd = -1
         self._lock_fd = -1
@@ -97,15 +117,19 @@ class Journal:
         """Take the writer's lock and read the whole chain.  Raises Refused."""
         with _refusing(self.path, "opened"):
             _make_folder(self.folder)
-            self._lock_fd = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._lock_fd = self._open_lock(self.hold)
         try:
-            self._take_lock()
+            if not _is_locked(self._lock_fd, self.hold.wait_s):
+                raise Refused(  # noqa: TRY301 - what was opened must be closed
+                    f"another pgrunbook is writing the journal {self.path}", hint="Wait until it has finished."
+                )
             with _refusing(self.path, "opened"):
                 is_new = not self.path.exists()
                 self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
                 if is_new:
                     _sync_folder(self.folder)
-            self._load()
+                with self._turn():
+                    self._load()
         except BaseException:
             self.close()
             raise
@@ -121,39 +145,59 @@ class Journal:
         """Write one record and wait until it is on disk.  Raises Refused; then the record is not in the journal."""
         if not self.is_open:
             raise RunbookError("the journal is not open")
-        with _refusing(self.path, "written"):
-            if os.fstat(self._fd).st_size != self._size:  # an interrupt came between writing and noting it
+        with _refusing(self.path, "written"), self._turn():
+            if os.fstat(self._fd).st_size != self._size:  # the other wrote, or an interrupt kept us from noting it
                 self._load()
-            body = {
-                "seq": self._seq + 1,
-                "prev": self._head,
-                "at": datetime.now(UTC).isoformat(timespec="microseconds"),
-                "type": kind,
-                **fields,
-            }
-            record = {**body, "sha256": _digest(body)}
-            self._write(_line(record), _line({"seq": record["seq"], "sha256": record["sha256"]}))
-        self._seq, self._head = record["seq"], record["sha256"]
-        return record
+            return self._append(kind, fields)
+
+    @contextlib.contextmanager
+    def also(self, hold: Hold) -> Iterator[bool]:
+        """Keep whoever else would write in that role away for a while; False when there is somebody already."""
+        with _refusing(self.path, "opened"):
+            fd = self._open_lock(hold)
+        try:
+            yield _is_locked(fd, 0.0)
+        finally:
+            os.close(fd)
 
     def records(self) -> tuple[Record, ...]:
         """Everything that is written, oldest first."""
         return read(self.folder)
 
-    def _take_lock(self) -> None:
-        try:
-            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as exc:
+    def _open_lock(self, hold: Hold) -> int:
+        return os.open(self.folder / hold.value, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Be the only writer of this moment."""
+        if not _is_locked(self._fd, TURN_S):
             raise Refused(
-                f"another pgrunbook is writing the journal {self.path}",
-                hint="Wait until it has finished.",
-            ) from exc
+                f"another pgrunbook has been writing one record of the journal {self.path} for {TURN_S:g} s",
+                hint="It hangs: look whether it is stopped, or its disk is.",
+            )
+        try:
+            yield
+        finally:
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def _append(self, kind: str, fields: Mapping[str, Any]) -> Record:
+        body = {
+            "seq": self._seq + 1,
+            "prev": self._head,
+            "at": datetime.now(UTC).isoformat(timespec="microseconds"),
+            "type": kind,
+            **fields,
+        }
+        record = {**body, "sha256": _digest(body)}
+        self._write(_line(record), _line({"seq": record["seq"], "sha256": record["sha256"]}))
+        self._seq, self._head = record["seq"], record["sha256"]
+        return record
 
     def _load(self) -> None:
         raw = _content(self.path)
         whole = raw[: raw.rfind(b"\n") + 1]
         records = _chain(whole, self.path)
-        _compare_with_head(records, self.folder)
+        _compare_with_head(records, _content(self.folder / HEAD), self.folder)
         if len(whole) < len(raw):
             os.ftruncate(self._fd, len(whole))
             os.fsync(self._fd)
@@ -161,9 +205,8 @@ class Journal:
         self._seq = len(records)
         self._head = records[-1]["sha256"] if records else GENESIS
         if len(whole) < len(raw):
-            self.append(
-                "note", text=f"cut off a record of {len(raw) - len(whole)} bytes that was torn while being written"
-            )
+            torn = len(raw) - len(whole)
+            self._append("note", {"text": f"cut off a record of {torn} bytes that was torn while being written"})
 
     def _write(self, line: bytes, head: bytes) -> None:
         """The record, then the file that names it; when either fails, neither is there."""
@@ -190,10 +233,11 @@ def read(folder: Path) -> tuple[Record, ...]:
 
 def verify(folder: Path) -> Verified:
     """Check every hash, the chain, and the head file.  Raises Refused, which says where."""
+    head = _content(folder / HEAD)  # before the records: somebody may be writing more
     raw = _content(folder / FILE)
     whole = raw[: raw.rfind(b"\n") + 1]
     records = _chain(whole, folder / FILE)
-    _compare_with_head(records, folder)
+    _compare_with_head(records, head, folder)
     return Verified(
         records=len(records), head=records[-1]["sha256"] if records else GENESIS, torn=len(whole) < len(raw)
     )
@@ -220,8 +264,7 @@ def _chain(raw: bytes, path: Path) -> tuple[Record, ...]:
     return tuple(records)
 
 
-def _compare_with_head(records: tuple[Record, ...], folder: Path) -> None:
-    raw = _content(folder / HEAD)
+def _compare_with_head(records: tuple[Record, ...], raw: bytes, folder: Path) -> None:
     if not raw:
         return
     try:
@@ -258,6 +301,20 @@ def _content(path: Path) -> bytes:
         return b""
     except OSError as exc:
         raise Refused(f"{path} cannot be read: {exc.strerror}", hint="Check its permissions.") from exc
+
+
+def _is_locked(fd: int, wait_s: float) -> bool:
+    """Whether the lock could be had within this time."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(POLL_S)
+        else:
+            return True
 
 
 def _make_folder(folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import stat
@@ -15,7 +17,7 @@ import pytest
 from pgrunbook.errors import Refused
 from pgrunbook.model import StepSpec
 from pgrunbook.model.plan import MeasuredQuery, PlannedStep, StepOutcome, StepState, TargetPrint
-from pgrunbook.record import Journal, fold, folder_for, open_steps, read, verify
+from pgrunbook.record import Hold, Journal, fold, folder_for, open_steps, read, verify
 from pgrunbook.record.history import RunStep, undoable_steps, write_intent, write_outcome, write_undoing
 from pgrunbook.record.journal import FILE, GENESIS, HEAD, state_home
 
@@ -150,6 +152,73 @@ def test_a_second_writer_is_refused(tmp_path: Path) -> None:
     with Journal(tmp_path), pytest.raises(Refused, match="another pgrunbook"), Journal(tmp_path):
         pass
     fill(tmp_path)  # and the lock is free again
+
+
+def test_an_executor_and_an_emergency_write_in_turns(tmp_path: Path) -> None:
+    script = """
+import sys
+from pathlib import Path
+from pgrunbook.record import Hold, Journal
+with Journal(Path(sys.argv[1]), Hold[sys.argv[2]]) as journal:
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for number in range(100):
+        journal.append("note", text=f"{sys.argv[2]} {number}")
+"""
+    with contextlib.ExitStack() as stack:
+        writers = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", script, str(tmp_path), hold.name],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for hold in Hold
+        ]
+        for writer in writers:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == "ready\n"
+        for hold in Hold:
+            with pytest.raises(Refused, match="another pgrunbook"), Journal(tmp_path, hold):
+                pass
+        for writer in writers:
+            assert writer.stdin is not None
+            writer.stdin.write("go\n")
+            writer.stdin.flush()
+        while any(writer.poll() is None for writer in writers):
+            verify(tmp_path)  # whoever reads meanwhile sees a whole journal
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert verify(tmp_path).records == 200
+    for hold in Hold:
+        mine = [record["text"] for record in read(tmp_path) if record["text"].startswith(hold.name)]
+        assert mine == [f"{hold.name} {number}" for number in range(100)]
+
+
+def test_what_the_other_writer_tore_when_it_was_killed_is_cut_off_by_the_next_record(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        journal.append("note", text="first")
+        with Journal(tmp_path, Hold.EMERGENCY) as other:
+            other.append("note", text="second")
+        with (tmp_path / FILE).open("ab") as file:
+            file.write(b'{"seq":3')
+        journal.append("note", text="fourth")
+    texts = [record["text"] for record in read(tmp_path)]
+    assert texts[:2] + texts[3:] == ["first", "second", "fourth"]
+    assert "torn" in texts[2]
+    assert not verify(tmp_path).torn
+
+
+def test_a_writer_that_hangs_in_its_turn_is_not_waited_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pgrunbook.record.journal.TURN_S", 0.05)
+    with Journal(tmp_path) as journal, (tmp_path / FILE).open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(Refused, match="has been writing one record"):
+            journal.append("note", text="not written")
+    assert read(tmp_path) == ()
 
 
 def test_a_full_disk_refuses_and_leaves_the_journal_whole(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The one who may change this database now: a direct session on the primary that holds the executor's advisory lock.
 
+Emergencies have a lock of their own: whatever plan is being applied, sessions can be stopped meanwhile.
+
 The lock belongs to the session, so it vanishes with it.  A backend whose client was killed goes on with its statement
 and keeps the lock until then; when the journal says that it was ours, it is waited for.
 """
@@ -7,7 +9,7 @@ and keeps the lock until then; when the journal says that it was ours, it is wai
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pgrunbook.errors import Refused, Unreachable
@@ -17,8 +19,11 @@ from pgrunbook.model import Server, ServerRole
 from pgrunbook.model.plan import TargetPrint
 from pgrunbook.pg.connect import Session, into, translated
 from pgrunbook.record.history import History
+from pgrunbook.record.journal import Hold
 
 KEY = 0x7067_7275_6E62  # "pgrunb"
+KEYS: Mapping[Hold, int] = {Hold.EXECUTOR: KEY, Hold.EMERGENCY: KEY + 1}
+_WHO: Mapping[Hold, str] = {Hold.EXECUTOR: "executor", Hold.EMERGENCY: "emergency"}
 POLL_S = 0.2
 LOCK_BUDGET_S = 1.0  # until a step sets its own
 
@@ -58,6 +63,7 @@ class Executor:
         self.conn = conn
         self.server: Server = Observer(conn).server
         self.target = TargetPrint.of(self.server)
+        self._hold = Hold.EXECUTOR
 
     def guard(self, expected: TargetPrint | None, *, on_standby: bool = False) -> None:
         """Refuse poolers, standbys and targets for which the plan was not made; then make the session our own.
@@ -78,8 +84,9 @@ class Executor:
             )
         prepare_session(self.conn, LOCK_BUDGET_S)
 
-    def take_lock(self, history: History, tell: Callable[[str], None]) -> None:
-        """Become the only executor; wait for a backend of ours whose client died.  Raises Refused."""
+    def take_lock(self, history: History, tell: Callable[[str], None], hold: Hold = Hold.EXECUTOR) -> None:
+        """Become the only one in this role; wait for a backend of ours whose client died.  Raises Refused."""
+        self._hold = hold
         orphans = {(run.backend_pid, run.backend_start) for run in history.runs if run.ended_at is None}
         while not self._try_lock():
             holder = self._holder()
@@ -88,7 +95,7 @@ class Executor:
                 continue
             if (holder.pid, holder.backend_start) not in orphans:
                 raise Refused(
-                    f"another executor is at work in this database: backend {holder.pid} ({holder.application})",
+                    f"another {_WHO[hold]} is at work in this database: backend {holder.pid} ({holder.application})",
                     hint="Wait until it has finished.",
                 )
             self.conn.execute(_END_IDLE, {"pid": holder.pid, "backend_start": holder.backend_start})
@@ -100,7 +107,7 @@ class Executor:
         with translated("checking the executor's lock"):
             holder = self._holder()
         if holder is None or not holder.is_me:
-            raise Refused("the executor's lock was lost; no further step is taken", hint="Run apply again.")
+            raise Refused(f"the {_WHO[self._hold]}'s lock was lost; no further step is taken", hint="Run it again.")
 
     def identity(self) -> tuple[int, str]:
         """Which backend serves this session, and since when."""
@@ -113,9 +120,11 @@ class Executor:
         return int(row[0]), str(row[1])
 
     def _try_lock(self) -> bool:
-        row = self.conn.execute("select pg_catalog.pg_try_advisory_lock(%(key)s::int8)", {"key": KEY}).fetchone()
+        row = self.conn.execute(
+            "select pg_catalog.pg_try_advisory_lock(%(key)s::int8)", {"key": KEYS[self._hold]}
+        ).fetchone()
         return row is not None and bool(row[0])
 
     def _holder(self) -> Holder | None:
         with self.conn.cursor(row_factory=into(Holder)) as cursor:
-            return cursor.execute(_HOLDER, {"key": KEY}).fetchone()
+            return cursor.execute(_HOLDER, {"key": KEYS[self._hold]}).fetchone()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pgrunbook.errors import Refused
 from pgrunbook.journey.act.ending import end_step, outcome_of, undo_step
@@ -13,6 +13,7 @@ from pgrunbook.journey.steps.runner import clear_away, prepare_session
 from pgrunbook.model import StepSpec
 from pgrunbook.model.plan import Phase, PlannedStep, StepOutcome, StepState
 from pgrunbook.record.history import RunStep, open_steps
+from pgrunbook.record.journal import Hold
 
 GOES_ON_S = 3600.0  # an older run is history: its vacuum says nothing about today
 
@@ -24,11 +25,26 @@ def reconcile(
 
     An undo that was begun is finished.  A step that the catalog shows is judged as it would have been.  One that it
     does not show is taken up again when it is planned, else cleared away.  `which` leaves steps to a later run.
+    Those of the other role (`Hold`) are left alone while somebody writes in it: they may be at work on them.
     """
+    history = run.history()
+    other = Hold.EMERGENCY if run.journal.hold is Hold.EXECUTOR else Hold.EXECUTOR
+    theirs = history.written_as(other)
+    left = [entry for entry in open_steps(history) if which(entry)]
+    mine = [entry for entry in left if not {entry.run_id, entry.undone_by} & theirs]
+    if len(mine) == len(left):
+        return _reconcile(run, plan, mine)
+    with run.journal.also(other) as nobody_there:
+        return _reconcile(run, plan, left if nobody_there else mine)
+
+
+def _reconcile(
+    run: ActingRun, plan: Sequence[PlannedStep], entries: Iterable[RunStep]
+) -> tuple[list[StepOutcome], Mapping[str, RunStep]]:
     planned = {identity(step.step) for step in plan}
     ended: list[StepOutcome] = []
     again: dict[str, RunStep] = {}
-    for entry in filter(which, open_steps(run.history())):
+    for entry in entries:
         run.tell(Phase.RECONCILE, entry.title)
         step = load(entry.planned.step)
         key = identity(entry.planned.step)
@@ -51,7 +67,7 @@ def settled(run: ActingRun) -> Mapping[str, RunStep]:
     history = run.history()
     going_on: set[str] = {run.run_id}
     for earlier in reversed(history.runs):
-        if earlier.run_id == run.run_id:
+        if earlier.run_id == run.run_id or earlier.hold is not run.journal.hold:
             continue
         if earlier.ended_at is not None or earlier.kind != run.kind:
             break

@@ -1,7 +1,8 @@
 """Acts in rounds: look, take a few steps, look again on the same connection, and go on from what is seen then.
 
 For procedures with a short fuse, where the second step depends on what the first one did.  Everything else is as in
-`apply`: the guard rails, the executor's lock, the journal, one step at a time, an end at the first lost connection.
+`apply`: the guard rails, the journal, one step at a time, an end at the first lost connection.  The lock is another
+one: a plan that is being applied holds no emergency up.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pgrunbook.model import Server
 from pgrunbook.model.plan import PlannedStep, RunOutcome, StepOutcome, StepState
 from pgrunbook.pg.connect import Session, first_line
 from pgrunbook.record.history import History, RunStep
-from pgrunbook.record.journal import Journal
+from pgrunbook.record.journal import Hold, Journal
 
 
 class Rounds:
@@ -101,6 +102,7 @@ def in_rounds(
         progress=progress,
         patience=patience,
         on_standby=True,
+        hold=Hold.EMERGENCY,
     ) as run:
         family = kind.split(maxsplit=1)[0]
         mine = {past.run_id for past in run.history().runs if past.kind.split(maxsplit=1)[0] == family}

@@ -20,7 +20,7 @@ from pgrunbook.model import Server, ServerRole
 from pgrunbook.model.plan import Phase, Progress, RunOutcome, StepOutcome, TargetPrint
 from pgrunbook.pg.connect import connect
 from pgrunbook.record.history import History, RunStep, fold, write_intent, write_outcome
-from pgrunbook.record.journal import Journal, folder_for
+from pgrunbook.record.journal import Hold, Journal, folder_for
 
 Tell: TypeAlias = Callable[[Progress], None]
 
@@ -97,6 +97,7 @@ class ActingRun:
             kind=self.kind,
             target=asdict(self.executor.target),
             tool=pgrunbook.__version__,
+            hold=self.journal.hold.value,
             backend_pid=pid,
             backend_start=since,
         )
@@ -141,16 +142,17 @@ def acting(
     progress: Tell,
     patience: Patience = PATIENCE,
     on_standby: bool = False,
+    hold: Hold = Hold.EXECUTOR,
 ) -> Iterator[ActingRun]:
     """Pass the guard rails, take the journal and the executor's lock, and write down that a run began.
 
-    The journal is taken first: who has it knows that no other process of ours is alive.  With `on_standby` a standby
-    is let in, which has a journal of its own: it shares its system identifier with the primary.
+    The journal is taken first: who has it knows that no other process of ours is alive in the same role (`hold`).  With
+    `on_standby` a standby is let in, which has a journal of its own: it shares its system identifier with the primary.
     """
     with connect(dsn, station="act") as conn:
         executor = Executor(conn)
         executor.guard(target, on_standby=on_standby)
-        journal = journal if journal is not None else Journal(journal_folder(executor.server))
+        journal = journal if journal is not None else Journal(journal_folder(executor.server), hold)
         is_ours = not journal.is_open
         if is_ours:
             journal.open()
@@ -164,7 +166,7 @@ def acting(
                 progress=progress,
                 patience=patience,
             )
-            executor.take_lock(run.history(), lambda text: run.tell(Phase.WAIT, text))
+            executor.take_lock(run.history(), lambda text: run.tell(Phase.WAIT, text), journal.hold)
             run.begin()
             try:
                 yield run

@@ -418,9 +418,16 @@ CHANGED_SINCE = {
         "drop index public.{index}",
         "create index {index} on orders (id)",
     ),
+    "create_partitioned_index": (
+        "drop index public.{index}",
+        'create index {index} on "par""ted" (id)',
+    ),
     "drop_index": ("create index orders_old on orders (id)",),
     "set_autovacuum": ("alter table orders set (fillfactor = 70)",),
     "set_role_setting": ("alter role app set statement_timeout = '77s'",),
+    "set_database_setting": (
+        "do $$ begin execute format('alter database %I set lock_timeout = ''77s''', current_database()); end $$",
+    ),
     "replace_policy": ("alter policy orders_old on orders using (false)",),
     "enable_row_security": ("create policy since on orders using (true)",),
     "set_system_setting": ("alter system set work_mem = '9MB'",),

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
-from pgrunbook.model.advice import HelpedQuery, IndexAdvice, PlannerReport, ProposedIndex
+from pgrunbook.model.advice import DroppedIndex, HelpedQuery, IndexAdvice, PlannerReport, ProposedIndex
+from pgrunbook.model.verdict import Advice
 from pgrunbook.report.words import clean, counted, duration, size
 
 SHOWN_CHARS = 90
@@ -23,25 +24,45 @@ def render_json(advice: IndexAdvice) -> str:
 
 
 def _plain(advice: IndexAdvice) -> dict[str, Any]:
-    plain = asdict(replace(advice, proposed=()))
+    plain = asdict(replace(advice, proposed=(), dropped=()))
     proposed = [_plain_index(index) for index in advice.proposed]
-    return {**plain, "size_bytes": advice.size_bytes, "proposed": proposed}
+    dropped = [_plain_drop(index) for index in advice.dropped]
+    return {**plain, "size_bytes": advice.size_bytes, "proposed": proposed, "dropped": dropped}
 
 
-def _plain_index(index: ProposedIndex) -> dict[str, Any]:
-    advice, step = index.advice, index.advice.step
+def _plain_advice(advice: Advice) -> dict[str, Any]:
+    step = advice.step
     return {
-        "table": index.table,
-        "name": index.name,
-        "method": index.method,
-        "columns": list(index.columns),
-        "predicate": index.predicate,
         "title": advice.title,
         "sql": advice.sql,
         "undo_sql": advice.undo_sql,
         "lock": str(advice.lock),
         "risk": advice.risk,
         "step": {"kind": step.kind, "params": dict(step.params)} if step is not None else None,
+    }
+
+
+def _plain_drop(index: DroppedIndex) -> dict[str, Any]:
+    return {
+        "table": index.table,
+        "name": index.name,
+        "why": index.why,
+        "reason": index.reason,
+        "because_of": index.because_of or None,
+        **_plain_advice(index.advice),
+        "size_bytes": index.size_bytes,
+        "scans": index.scans,
+    }
+
+
+def _plain_index(index: ProposedIndex) -> dict[str, Any]:
+    return {
+        "table": index.table,
+        "name": index.name,
+        "method": index.method,
+        "columns": list(index.columns),
+        "predicate": index.predicate,
+        **_plain_advice(index.advice),
         "size_bytes": index.size_bytes,
         "saved_ms": index.saved_ms,
         "write_cost_ms": index.write_cost_ms,
@@ -58,6 +79,10 @@ def render_sql(advice: IndexAdvice) -> str:
         lines += ["", f"-- {clean(index.table)}: {clean(index.reason)}; about {size(index.size_bytes)}"]
         lines += [f"-- {_short(query.text)}: {_change(query)}" for query in index.queries[:SHOWN_QUERIES]]
         lines.append(index.advice.sql)
+    for gone in advice.dropped:
+        lines += ["", f"-- {clean(gone.table)}, {gone.why}: {_on_one_line(gone.reason)}; frees {size(gone.size_bytes)}"]
+        lines += [f"-- undo: {_on_one_line(line)}" for line in (gone.advice.undo_sql or "").splitlines()]
+        lines.append(gone.advice.sql)
     return "\n".join(lines) + "\n"
 
 
@@ -71,6 +96,12 @@ def _lines(advice: IndexAdvice) -> Iterator[str]:
     for number, index in enumerate(advice.proposed, 1):
         yield ""
         yield from _index(number, index)
+    if advice.dropped:
+        freed = sum(gone.size_bytes for gone in advice.dropped)
+        yield ""
+        yield f"To drop ({len(advice.dropped)}, {size(freed)}; no statement gets 5 % dearer by it):"
+        for gone in advice.dropped:
+            yield from _gone(gone)
     if advice.planner is not None and advice.planner.worsened:
         yield ""
         yield "Dearer than before:"
@@ -139,9 +170,19 @@ def _index(number: int, index: ProposedIndex) -> Iterator[str]:
         yield f"   serves what these serve: {', '.join(index.superseded)}"
 
 
+def _gone(index: DroppedIndex) -> Iterator[str]:
+    yield f"  {index.name} on {index.table}, {size(index.size_bytes)}, {index.why}: {index.reason}"
+    yield from (f"     {line}" for line in index.advice.sql.splitlines())
+    yield from (f"     undo: {line}" for line in (index.advice.undo_sql or "not known").splitlines())
+
+
 def _change(query: HelpedQuery) -> str:
     calls = f", {counted(query.calls, 'call')}" if query.queryid is not None else ""
     return f"cost {query.cost_before:,.0f} → {query.cost_after:,.0f}{calls}"
+
+
+def _on_one_line(text: str) -> str:
+    return clean(" ".join(text.split()))
 
 
 def _short(text: str) -> str:

@@ -15,6 +15,8 @@ from pgrunbook.model.advice import DeclinedIndex
 
 UNUSED = "the planner would not read it: no statement gets cheaper by it"
 SERVED = "the proposed indexes serve its statements about as well"
+NAMED_MAX = 3
+PASSED_OVER = "with {} there the planner does not read it"
 
 
 def declined_of(
@@ -71,7 +73,8 @@ def _reason(number: int, chosen: ChosenSet, *, is_read: bool) -> str:
     if tried is not None and tried.refused is not None:
         return f"it could not be tried: {tried.refused}"
     if not is_read:
-        return UNUSED
+        others = _preferred(number, chosen)
+        return PASSED_OVER.format(others) if others else UNUSED
     config = chosen.config
     spared, total = chosen.total(config) - chosen.total(config | 1 << number), chosen.total(0)
     if spared <= 0:
@@ -81,3 +84,21 @@ def _reason(number: int, chosen: ChosenSet, *, is_read: bool) -> str:
     if sum(chosen.sizes[n] for n in (*chosen.numbers, number)) > terms.budget_bytes:
         return "it no longer fits into the budget"
     return f"it would spare too little: {spared / max(total, 1e-9):.2%} of the workload"
+
+
+def _preferred(number: int, chosen: ChosenSet) -> str:
+    """What the planner read instead each time that it was offered; "" when it once read nothing at all."""
+    instead: set[int] = set()
+    for query, known in enumerate(chosen.prices.facts):
+        if not chosen.prices.relevant[query] >> number & 1:
+            continue
+        base = chosen.cost(query, 0)
+        for fact in known:
+            if not fact.asked >> number & 1:
+                continue
+            if not fact.used or base is None or fact.cost > WORTH * base:
+                return ""
+            instead |= set(bits(fact.used))
+    preferred = sorted(instead & set(chosen.numbers)) or sorted(instead)
+    names = ["(" + ", ".join(_shown(chosen.pool.candidates[n])) + ")" for n in preferred]
+    return " or ".join(dict.fromkeys(names)) if len(names) <= NAMED_MAX else "others"

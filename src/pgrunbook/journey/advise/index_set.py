@@ -5,13 +5,14 @@ The sibling of `indexes`, which reckons by statistics alone and needs no planner
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Final
 
 from pgrunbook.journey.advise.choosing import CALLS_MAX, UNLIMITED, Chooser, ChosenSet, Wanted
 from pgrunbook.journey.advise.declining import declined_of
+from pgrunbook.journey.advise.dropping import Drops, drops_of
 from pgrunbook.journey.advise.indexes import superseded
 from pgrunbook.journey.advise.shapes import Limits
 from pgrunbook.journey.advise.sizes import Sizes
@@ -68,6 +69,7 @@ def advise_index_set(
     """Choose indexes with a planner.  `agreeing` compares it with the database's own, on the statements' texts.
 
     The snapshot must hold the readings of `workload.reading.NEEDS` (STATEMENTS only without a text); raises NotRead.
+    Those of `dropping.questions` let it say which indexes can go.
     """
     with ExitStack() as stack:
         own = parser if parser is not None else stack.enter_context(Parser())
@@ -94,15 +96,21 @@ class _Advisor:
         chosen = self._choose()
         agreed = agreeing([s.text for s in self._statements]) if agreeing is not None and self._statements else None
         proposed = sorted(self._proposed(chosen), key=lambda index: index.write_cost_ms - index.saved_ms)
+        drops = self._drops(chosen, proposed)
         return IndexAdvice(
             proposed=tuple(proposed),
             declined=tuple(declined_of(chosen, self._facts, self._statements, self._reckoned.choice)),
-            blind=(*self._demand.blind, *self._blind(chosen)),
+            blind=(*self._demand.blind, *self._blind(chosen), *drops.blind),
             workload_ms=self._demand.workload.total_ms,
             engine=self._engine.name,
             budget_bytes=self._order.budget_bytes,
-            planner=self._report(chosen, agreed),
+            planner=self._report(chosen, agreed, drops.calls),
+            dropped=drops.dropped,
         )
+
+    def _drops(self, chosen: ChosenSet, proposed: Sequence[ProposedIndex]) -> Drops:
+        made = [chosen.prices.definitions[number] for number in chosen.numbers]
+        return drops_of(self._seen, self._engine, self._statements, proposed, made)
 
     def _choose(self) -> ChosenSet:
         order, thresholds = self._order, Thresholds()
@@ -130,7 +138,8 @@ class _Advisor:
         return round(budget_bytes * (1 - min(MARGIN_RATIO, error if error is not None else MARGIN_RATIO)))
 
     def _size(self, candidate: Candidate, tried: TriedIndex) -> int:
-        return tried.size_bytes if self._order.by_engine_sizes else self._sizes.of(candidate)
+        knows_share = bool(candidate.where) and self._engine.name == "twin"  # which rows it holds, by its statistics
+        return tried.size_bytes if self._order.by_engine_sizes or knows_share else self._sizes.of(candidate)
 
     def _upkeep(self, candidate: Candidate) -> float:
         return write_cost_ms(candidate, self._writes)
@@ -144,7 +153,9 @@ class _Advisor:
                 continue
             advice = advice_for(candidate, tree, self._taken)
             name = advice.step.params["name"] if advice.step is not None else advice.title.rpartition(" ")[2]
-            helped = [q for q in self._helped(chosen, 1 << number) if q.cost_after < q.cost_before * HELPED_RATIO]
+            helped = [
+                q for q in _merged(self._helped(chosen, 1 << number)) if q.cost_after < q.cost_before * HELPED_RATIO
+            ]
             if candidate.include:
                 reason = f"is read by {', '.join(candidate.columns)} without looking into the table"
             else:
@@ -171,12 +182,12 @@ class _Advisor:
             if plan is not None and plan.used & index:
                 yield _query(chosen, query, statement, shared_by=plan.used.bit_count())
 
-    def _report(self, chosen: ChosenSet, agreed: Agreement | None) -> PlannerReport:
-        everything = [
+    def _report(self, chosen: ChosenSet, agreed: Agreement | None, more_calls: int) -> PlannerReport:
+        everything = _merged(
             _query(chosen, query, statement)
             for query, statement in enumerate(self._statements)
             if chosen.cost(query, 0) is not None
-        ]
+        )
         unit = 1.0 if self._is_counted else COST_MS
         confidence = agreed.confidence if agreed is not None else CONFIDENCE_OF_HYPOPG
         if confidence == "good" and any(blind.cure for blind in self._blind(chosen)):
@@ -185,7 +196,7 @@ class _Advisor:
             total_before=round(chosen.total(0) / unit, 2),
             total_after=round(chosen.total(chosen.config) / unit, 2),
             unit="ms" if self._is_counted else "cost",
-            whatif_calls=chosen.prices.calls,
+            whatif_calls=chosen.prices.calls + more_calls,
             statements=len(everything),
             confidence=confidence,
             confidence_reason=agreed.in_words() if agreed is not None else REASON_OF_HYPOPG,
@@ -214,7 +225,7 @@ def _demand(snapshot: Snapshot, parser: Parser, facts: Facts, order: Order) -> t
     thresholds = Thresholds()
     if order.text is None:
         reckoned = reckon(snapshot, parser, thresholds=thresholds, max_width=order.max_width, facts=facts)
-        return demand_of_counted(snapshot, reckoned.workload, facts.catalog), reckoned
+        return demand_of_counted(snapshot, reckoned.workload, facts.catalog, parser), reckoned
     demand = demand_of_file(order.text, parser, facts.catalog)
     extensions = extensions_of(snapshot, facts)
     choice = choose(demand.workload, facts, extensions, thresholds=thresholds, max_width=order.max_width)
@@ -224,13 +235,34 @@ def _demand(snapshot: Snapshot, parser: Parser, facts: Facts, order: Order) -> t
 def _weight(statement: Weighed, cost: float) -> float:
     """Milliseconds for a unit of a statement's cost: as measured, or as usual times the weight."""
     asked = statement.asked
-    return asked.total_ms / max(cost, 0.01) if asked.is_counted else statement.weight * COST_MS
+    if not asked.is_counted:
+        return statement.weight * COST_MS
+    measured_ms = asked.total_ms / max(cost, 0.01)
+    is_write = any(access.write is not None for access in asked.accesses.accesses)
+    return min(measured_ms, asked.calls * COST_MS) if is_write else measured_ms  # writing is no part of a plan's cost
 
 
 def _counted_writes(demand: Demand, facts: Facts) -> Mapping[int, Sequence[tuple[Asked, Write]]]:
     """The writes; of a file's statements nobody has counted the rows: one for each run."""
     asked = tuple(a if a.is_counted else replace(a, rows=a.calls) for a in demand.workload.asked)
     return writes_of(replace(demand.workload, asked=asked), facts)
+
+
+def _merged(queries: Iterable[HelpedQuery]) -> list[HelpedQuery]:
+    """A statement that was planned in several ways as one again: the mean of its costs, the sum of its times."""
+    groups: dict[tuple[int | None, str | None, str], list[HelpedQuery]] = {}
+    for query in queries:
+        groups.setdefault((query.queryid, query.role, query.text), []).append(query)
+    return [
+        replace(
+            many[0],
+            mean_ms=round(sum(one.mean_ms or 0.0 for one in many), 3) if many[0].mean_ms is not None else None,
+            cost_before=round(sum(one.cost_before for one in many) / len(many), 2),
+            cost_after=round(sum(one.cost_after for one in many) / len(many), 2),
+            saved_ms=round(sum(one.saved_ms for one in many), 3),
+        )
+        for many in groups.values()
+    ]
 
 
 def _query(chosen: ChosenSet, query: int, statement: Weighed, *, shared_by: int = 1) -> HelpedQuery:

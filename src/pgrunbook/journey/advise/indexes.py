@@ -127,6 +127,14 @@ def superseded(candidate: Candidate, table: TableFacts) -> tuple[str, ...]:
         is_free = not (index.backs_constraint or index.is_unique or index.is_replica_identity or existing.is_partial)
         if index.access_method != "btree" or not is_free or index.included_columns or not all(index.opclass_is_default):
             continue
+        columns = table.table.columns
+        collated = [
+            c
+            for c, oid in zip(index.key_columns, index.collation_oids, strict=False)
+            if c and c in columns and columns[c].collation_oid != oid
+        ]
+        if collated:
+            continue
         keys = [
             (key.canonical if key is not None else "", bool(order & 1), bool(order & 2))
             for key, order in zip(existing.keys, index.ordering, strict=False)

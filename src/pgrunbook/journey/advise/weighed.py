@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from pgrunbook.journey.advise.row_limits import ways
 from pgrunbook.journey.workload.access import Access, Accesses, Predicate
 from pgrunbook.journey.workload.catalog import Catalog
 from pgrunbook.journey.workload.demand import Asked, SearchPaths, TextStatement, Workload
@@ -83,21 +84,27 @@ def demand_of_file(text: str, parser: Parser, catalog: Catalog) -> Demand:
     return Demand(statements=statements, blind=tuple(blind), workload=workload)
 
 
-def demand_of_counted(snapshot: Snapshot, workload: Workload, catalog: Catalog) -> Demand:
-    """The statements that the server has counted; each weighs as much as the time it took."""
+def demand_of_counted(snapshot: Snapshot, workload: Workload, catalog: Catalog, parser: Parser) -> Demand:
+    """The statements that the server has counted; each weighs as much as the time it took.
+
+    One that is planned in several ways is there several times, its time shared.
+    """
     paths, total_ms = SearchPaths(snapshot), max(workload.total_ms, 1e-9)
-    statements = [
-        Weighed(
-            text=explainable(asked.query),
-            asked=asked,
-            weight=asked.total_ms / total_ms,
-            settings=_path(paths.of(asked.role)),
-            role=asked.role if _has_policies(asked, catalog) else None,
-        )
-        for asked in workload.asked
-    ]
-    kept = tuple(s for s in statements if s.weight >= SHARE_MIN)
-    return Demand(statements=kept, blind=(), workload=workload)
+    kept = [asked for asked in workload.asked if asked.total_ms / total_ms >= SHARE_MIN]
+    statements = []
+    for asked in kept:
+        texts = ways(explainable(asked.query), asked, parser)
+        statements += [
+            Weighed(
+                text=text,
+                asked=replace(asked, total_ms=asked.total_ms / len(texts)),
+                weight=asked.total_ms / total_ms / len(texts),
+                settings=_path(paths.of(asked.role)),
+                role=asked.role if _has_policies(asked, catalog) else None,
+            )
+            for text in texts
+        ]
+    return Demand(statements=tuple(statements), blind=(), workload=workload)
 
 
 def _has_policies(asked: Asked, catalog: Catalog) -> bool:

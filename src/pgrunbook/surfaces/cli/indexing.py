@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pgrunbook.errors import Refused, Unreachable, Unsupported, UsageError
+from pgrunbook.journey.advise import dropping
 from pgrunbook.journey.advise.index_set import Order, advise_index_set
 from pgrunbook.journey.advise.indexes import advise_indexes
 from pgrunbook.journey.advise.weighed import read_file
@@ -81,7 +82,7 @@ def advise(dsn: str, order: Order, wanted: str) -> IndexAdvice:
     """Ask the engine that is wanted; `auto` falls back to statistics and says why."""
     needs = reading.NEEDS if order.text is None else tuple(q for q in reading.NEEDS if q is not STATEMENTS)
     with connect(dsn, station="advise") as source:
-        snapshot = observe(source, [*needs, *reading.LIKES])
+        snapshot = observe(source, [*needs, *reading.LIKES, *dropping.questions()])
         try:
             if wanted == "statistics":
                 return by_statistics(snapshot, order)

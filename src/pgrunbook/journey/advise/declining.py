@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pgrunbook.journey.advise.choosing import ChosenSet
 from pgrunbook.journey.advise.exploring import WORTH
 from pgrunbook.journey.advise.pricing import bits
+from pgrunbook.journey.advise.shapes import is_large_enough, is_yes_or_no
 from pgrunbook.journey.advise.weighed import Weighed
 from pgrunbook.journey.workload.candidate import Candidate
 from pgrunbook.journey.workload.candidates import Choice
@@ -15,6 +16,9 @@ from pgrunbook.model.advice import DeclinedIndex
 
 UNUSED = "the planner would not read it: no statement gets cheaper by it"
 SERVED = "the proposed indexes serve its statements about as well"
+OVER_BUDGET = "it no longer fits into the budget"
+UNASKED = "the planner was not asked: others seemed worth more"
+YES_OR_NO = "as a key it would hold one of two values: too many rows have each"
 NAMED_MAX = 3
 PASSED_OVER = "with {} there the planner does not read it"
 
@@ -33,6 +37,10 @@ def declined_of(
             yield DeclinedIndex(
                 table=each.table, columns=each.columns, reason=each.reason, queryids=tuple(each.queryids)
             )
+    for table, column, queryids in _yes_or_no(statements, facts):
+        if (table, (column,)) not in said:
+            said.add((table, (column,)))
+            yield DeclinedIndex(table=table, columns=(column,), reason=YES_OR_NO, queryids=queryids)
     wanted_by_statistics = {each.candidate for each in choice.chosen}
     readers = _readers(chosen)
     for number, candidate in enumerate(chosen.pool.candidates):
@@ -47,6 +55,16 @@ def declined_of(
         ids = [i for query in readers.get(number, ()) for i in statements[query].asked.queryids[:1]]
         reason = _reason(number, chosen, is_read=number in readers)
         yield DeclinedIndex(table=table, columns=columns, reason=reason, queryids=tuple(dict.fromkeys(ids)))
+
+
+def _yes_or_no(statements: Sequence[Weighed], facts: Facts) -> Iterator[tuple[str, str, tuple[int, ...]]]:
+    """The conditions on booleans, which are never offered as keys."""
+    for statement in statements:
+        for access in statement.asked.accesses.accesses:
+            table = facts.of(access.table_oid)
+            for p in access.predicates:
+                if p.key.is_column and p.is_equality and is_yes_or_no(p, table) and is_large_enough(table):
+                    yield table.qualified, p.key.columns[0], tuple(statement.asked.queryids[:1])
 
 
 def _shown(candidate: Candidate) -> tuple[str, ...]:
@@ -72,6 +90,9 @@ def _reason(number: int, chosen: ChosenSet, *, is_read: bool) -> str:
     tried, terms = chosen.prices.tried.get(number), chosen.terms
     if tried is not None and tried.refused is not None:
         return f"it could not be tried: {tried.refused}"
+    is_over_budget = sum(chosen.sizes[n] for n in (*chosen.numbers, number)) > terms.budget_bytes
+    if not any(fact.asked >> number & 1 for known in chosen.prices.facts for fact in known):
+        return OVER_BUDGET if is_over_budget else UNASKED
     if not is_read:
         others = _preferred(number, chosen)
         return PASSED_OVER.format(others) if others else UNUSED
@@ -81,8 +102,8 @@ def _reason(number: int, chosen: ChosenSet, *, is_read: bool) -> str:
         return SERVED
     if spared <= terms.upkeep[number]:
         return "keeping it up to date would cost more than it spares"
-    if sum(chosen.sizes[n] for n in (*chosen.numbers, number)) > terms.budget_bytes:
-        return "it no longer fits into the budget"
+    if is_over_budget:
+        return OVER_BUDGET
     return f"it would spare too little: {spared / max(total, 1e-9):.2%} of the workload"
 
 

@@ -124,12 +124,21 @@ def _is_apart(key: IndexKey, chosen: Sequence[IndexKey]) -> bool:
 def _equal_keys(access: Access, facts: TableFacts) -> list[IndexKey]:
     """Keys compared with =, of constants and of joins, most selective first."""
     asked = [
-        p
-        for p in _predicates(access)
-        if p.is_equality and _can_be_key(p.key, facts) and p.operation not in {Operation.IS_TRUE, Operation.IS_FALSE}
+        p for p in _predicates(access) if p.is_equality and _can_be_key(p.key, facts) and not is_yes_or_no(p, facts)
     ]
     ranked = sorted(asked, key=lambda p: share(p, facts))
     return list(dict.fromkeys(IndexKey(key=p.key) for p in ranked))
+
+
+def is_yes_or_no(predicate: Predicate, facts: TableFacts) -> bool:
+    """Whether there are but two values: as a key it would hold the same thing in most rows."""
+    if predicate.operation in {Operation.IS_TRUE, Operation.IS_FALSE}:
+        return True
+    return predicate.key.is_column and _is_boolean(predicate.key.columns[0], facts)
+
+
+def _is_boolean(name: str, facts: TableFacts) -> bool:
+    return name in facts.table.columns and facts.table.columns[name].base_type_name == "bool"
 
 
 def _range_keys(access: Access, facts: TableFacts) -> list[IndexKey]:
@@ -165,7 +174,7 @@ def _covering(
 ) -> Iterator[tuple[IndexKey, ...]]:
     """All columns of the table that are used, as keys: then the table itself need not be read."""
     used = access.columns_used
-    if used is None or not used or len(used) > max_width:
+    if used is None or not used or len(used) > max_width or all(_is_boolean(name, facts) for name in used):
         return
     columns = [IndexKey(key=column_key(name)) for name in sorted(used)]
     if not all(_can_be_key(column.key, facts) for column in columns):

@@ -137,6 +137,8 @@ class Conditions:
         if form in {"AEXPR_OP", "AEXPR_LIKE", "AEXPR_ILIKE"}:
             if "row_expr" in left and "row_expr" in right:
                 return self._rows(operator, left["row_expr"], right["row_expr"], tree, level)
+            if operator == "=" and (truth := _truth(right)) is not None:  # the planner reads `a = true` as `a`
+                return self._on_key(left, level, Operation.IS_TRUE if truth else Operation.IS_FALSE)
             return self._operator(operator, left, right, tree, level)
         if form == "AEXPR_IN" and operator == "=":
             values = len(right.get("list", {}).get("items", ())) or 1
@@ -337,3 +339,9 @@ def _use_all(level: Level, parts: tuple[str, ...]) -> None:
 
 def _unusable(text: str, columns: tuple[str, ...]) -> Key:
     return Key(sql="", canonical=f"?{text}", columns=columns, is_column=False, refusal="no index answers it")
+
+
+def _truth(tree: Tree) -> bool | None:
+    """What a constant TRUE or FALSE says; None for anything else."""
+    constant = tree.get("a_const", {})
+    return bool(constant["boolval"].get("boolval", False)) if "boolval" in constant else None

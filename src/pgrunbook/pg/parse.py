@@ -1,10 +1,13 @@
 """Parsing of SQL texts in a child process, behind one small interface; the parser library is known nowhere else.
 
 A text that is too long, does not parse or kills the child gives ParseFailed for that text alone; the next is parsed.
+Starting the child takes longer than parsing most workloads, so one that is no longer needed rests until the next parser
+takes it over.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import subprocess
@@ -21,11 +24,31 @@ class ParseFailed(ValueError):
     """One text has no parse tree; the message says why."""
 
 
+_Child: TypeAlias = "subprocess.Popen[str]"
+_resting: list[_Child] = []  # one at most
+
+
+def _end(child: _Child) -> None:
+    for pipe in (child.stdin, child.stdout):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
+    child.kill()
+    child.wait()
+
+
+@atexit.register
+def _end_the_resting() -> None:
+    while _resting:
+        _end(_resting.pop())
+
+
 class Parser:
     """A child process that parses, started when first needed.  Use it as a context manager, from one thread."""
 
     def __init__(self) -> None:
-        self._child: subprocess.Popen[str] | None = None
+        self._child: _Child | None = None
+        self._is_asked = False  # an interrupt leaves this set: an answer to nobody is on its way
 
     def __enter__(self) -> Self:
         return self
@@ -36,16 +59,15 @@ class Parser:
         self.close()
 
     def close(self) -> None:
-        """End the child process, if there is one."""
+        """Let the child process rest, or end it when another rests already or an answer of it was not read."""
         child, self._child = self._child, None
         if child is None:
             return
-        for pipe in (child.stdin, child.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
-        child.kill()
-        child.wait()
+        if self._is_asked or _resting:
+            self._is_asked = False
+            _end(child)
+        else:
+            _resting.append(child)
 
     def statements(self, sql: str) -> Sequence[Tree]:
         """The parse tree of each statement in `sql`, in PostgreSQL's own node names (snake case), defaults left out.
@@ -91,6 +113,7 @@ class Parser:
             raise ParseFailed(f"longer than {MAX_BYTES} bytes")
         child = self._running()
         request = json.dumps({"want": want, "sql": sql.encode("utf-8", "replace").decode()})
+        self._is_asked = True
         try:
             child.stdin.write(request + "\n")  # type: ignore[union-attr]  # opened with a pipe
             child.stdin.flush()  # type: ignore[union-attr]  # opened with a pipe
@@ -100,14 +123,19 @@ class Parser:
         if not line:
             self.close()
             raise ParseFailed("the parser died on it")
+        self._is_asked = False
         reply = json.loads(line)
         if "error" in reply:
             raise ParseFailed(reply["error"])
         return reply["ok"]
 
-    def _running(self) -> subprocess.Popen[str]:
-        if self._child is None or self._child.poll() is not None:
-            self.close()
+    def _running(self) -> _Child:
+        if self._child is None and _resting:
+            self._child = _resting.pop()
+        if self._child is not None and self._child.poll() is not None:
+            _end(self._child)
+            self._child = None
+        if self._child is None:
             self._child = subprocess.Popen(
                 [sys.executable, "-m", "pgrunbook.pg.parse_worker"],
                 stdin=subprocess.PIPE,

@@ -10,12 +10,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Final
 
+from pgrunbook.errors import Unsupported
 from pgrunbook.journey.advise.choosing import CALLS_MAX, UNLIMITED, Chooser, ChosenSet, Wanted
 from pgrunbook.journey.advise.declining import declined_of
 from pgrunbook.journey.advise.dropping import Drops, drops_of
 from pgrunbook.journey.advise.indexes import superseded
 from pgrunbook.journey.advise.shapes import Limits
 from pgrunbook.journey.advise.sizes import Sizes
+from pgrunbook.journey.advise.trust import confidence, past_row_security, unread_of
 from pgrunbook.journey.advise.weighed import Demand, Weighed, demand_of_counted, demand_of_file, excerpt, tables_of
 from pgrunbook.journey.diagnose.index_advice import Taken, taken_names
 from pgrunbook.journey.diagnose.proposed_index import advice_for
@@ -35,6 +37,7 @@ from pgrunbook.journey.workload.upkeep import write_cost_ms, writes_of
 from pgrunbook.model import Blind, Snapshot
 from pgrunbook.model.advice import HelpedQuery, IndexAdvice, PlannerReport, ProposedIndex
 from pgrunbook.pg.parse import Parser
+from pgrunbook.report.words import counted
 
 COST_MS: Final = SCANNED_ROW_MS / 0.0125  # a unit of the planner's cost: a scan counts 0.0125 for a row and condition
 WORSE_RATIO: Final = 1.05
@@ -43,8 +46,12 @@ SPACE_RATIO: Final = 0.02
 ROOMY_RATIO: Final = 0.5  # of the tables' size: a tighter budget has no room for indexes that carry columns besides
 MARGIN_RATIO: Final = 0.07  # of a budget, where no existing index shows how good the sizes are; measured on TPC-H
 STATEMENTS_MAX: Final = 400
-CONFIDENCE_OF_HYPOPG = "fair"
-REASON_OF_HYPOPG = "the database's own planner was asked; HypoPG's indexes differ from real ones"
+
+
+class NothingPlanned(Unsupported):
+    """Not one statement could be planned; the message says why."""
+
+
 Agreeing = Callable[[Sequence[str]], Agreement]
 
 
@@ -85,7 +92,9 @@ class _Advisor:
         self._is_counted = order.text is None
         self._demand, self._reckoned = _demand(snapshot, parser, self._facts, order)
         ranked = sorted(self._demand.statements, key=lambda s: -s.weight)
-        self._statements = ranked[:STATEMENTS_MAX]
+        self._statements, self._unseen = past_row_security(
+            engine, ranked[:STATEMENTS_MAX], self._facts.catalog, snapshot.server.user
+        )
         self._cut = ranked[STATEMENTS_MAX:]
         self._trees: Mapping[int, TableTree] = table_trees(self._seen)
         self._taken: Taken = taken_names(self._seen)
@@ -94,6 +103,12 @@ class _Advisor:
 
     def advice(self, agreeing: Agreeing | None) -> IndexAdvice:
         chosen = self._choose()
+        if self._statements and len(chosen.prices.failed) == len(self._statements):
+            why = next(iter(chosen.prices.failed.values()))
+            raise NothingPlanned(
+                f"none of {counted(len(self._statements), 'statement')} could be planned: {why}",
+                hint="Advise as a role that may read the tables (pg_read_all_data), or --engine statistics.",
+            )
         agreed = agreeing([s.text for s in self._statements]) if agreeing is not None and self._statements else None
         proposed = sorted(self._proposed(chosen), key=lambda index: index.write_cost_ms - index.saved_ms)
         drops = self._drops(chosen, proposed)
@@ -189,17 +204,15 @@ class _Advisor:
             if chosen.cost(query, 0) is not None
         )
         unit = 1.0 if self._is_counted else COST_MS
-        confidence = agreed.confidence if agreed is not None else CONFIDENCE_OF_HYPOPG
-        if confidence == "good" and any(blind.cure for blind in self._blind(chosen)):
-            confidence = "fair"
+        level, reason = confidence(agreed, list(self._blind(chosen)))
         return PlannerReport(
             total_before=round(chosen.total(0) / unit, 2),
             total_after=round(chosen.total(chosen.config) / unit, 2),
             unit="ms" if self._is_counted else "cost",
             whatif_calls=chosen.prices.calls + more_calls,
             statements=len(everything),
-            confidence=confidence,
-            confidence_reason=agreed.in_words() if agreed is not None else REASON_OF_HYPOPG,
+            confidence=level,
+            confidence_reason=reason,
             worsened=tuple(q for q in everything if q.cost_after > WORSE_RATIO * q.cost_before),
             size_error_ratio=self._sizes.calibration.error_ratio,
         )
@@ -209,7 +222,10 @@ class _Advisor:
             yield Blind(reason=f"{excerpt(self._statements[query].text)}: {reason}")
         if self._cut:
             yield Blind(reason=f"{len(self._cut)} statements that weigh least were left out")
-        yield from blind_spots(self._seen, self._reckoned)
+        yield from self._unseen
+        spots = list(blind_spots(self._seen, self._reckoned))
+        yield from spots
+        yield from unread_of(self._engine, spots)
         locked = self._facts.locked
         for oid in dict.fromkeys(chosen.pool.candidates[n].table_oid for n in chosen.numbers):
             if locked & {member.oid for member in self._trees[oid].members}:

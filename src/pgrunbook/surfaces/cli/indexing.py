@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pgrunbook.errors import Refused, Unreachable, Unsupported, UsageError
 from pgrunbook.journey.advise import dropping
-from pgrunbook.journey.advise.index_set import Order, advise_index_set
+from pgrunbook.journey.advise.index_set import NothingPlanned, Order, advise_index_set
 from pgrunbook.journey.advise.indexes import advise_indexes
 from pgrunbook.journey.advise.weighed import read_file
 from pgrunbook.journey.observe import observe
@@ -95,7 +95,12 @@ def advise(dsn: str, order: Order, wanted: str) -> IndexAdvice:
                     raise
                 return replace(by_statistics(snapshot, order), engine_reason=exc.message)
             with engine:
-                return _by_engine(source, snapshot, engine, order, wanted)
+                try:
+                    return _by_engine(source, snapshot, engine, order, wanted)
+                except NothingPlanned as exc:
+                    if wanted != "auto":
+                        raise
+                    return replace(by_statistics(snapshot, order), engine_reason=exc.message)
         except NotRead as exc:
             raise Unsupported(
                 f"there is no workload to advise for: {exc.unread.reason}",
@@ -108,10 +113,9 @@ def _by_engine(source: Session, snapshot: Snapshot, engine: Engine, order: Order
         advice = advise_index_set(snapshot, engine, order)
         reason = "no twin could be built, so HypoPG planned in the database" if wanted == "auto" else ""
         return replace(advice, engine_reason=reason)
-    advice = advise_index_set(
+    return advise_index_set(
         snapshot, engine, order, agreeing=lambda texts: agreement(source, engine, texts[:COMPARED_MAX])
     )
-    return replace(advice, blind=(*advice.blind, *engine.blind))
 
 
 def by_statistics(snapshot: Snapshot, order: Order) -> IndexAdvice:

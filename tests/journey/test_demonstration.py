@@ -31,11 +31,11 @@ QUICK = Pace(
     users_pooled=60,
     users_direct=20,
     samples_min=20,
-    warmup_s=2.0,
-    measure_s=12.0,
-    workload_s=10.0,
-    pooled_warmup_s=2.0,
-    pooled_measure_s=4.0,
+    warmup_s=1.0,
+    measure_s=6.0,
+    workload_s=6.0,
+    pooled_warmup_s=1.0,
+    pooled_measure_s=3.0,
     patience=Patience(max_wait_s=1.0, idle_s=0.5, settle_s=0.5, min_window_s=0.5),
 )
 

@@ -19,12 +19,12 @@ PEOPLE = (
     ),
     (
         "insert into people (email, city, active, born, joined, manager, data, tags, bio, stay, spot)"
-        " select 'Person' || i || '@example.com', i % 997, i % 10 <> 0, date '1950-01-01' + i % 20000,"
+        " select 'Person' || i || '@example.com', i % 599, i % 10 <> 0, date '1950-01-01' + i % 20000,"
         " timestamptz '2024-01-01' + i * interval '1 minute', case when i % 20 = 0 then i % 4000 end,"
         " jsonb_build_object('badge', i, 'kind', i % 3), array['t' || i % 5000, 'all'],"
         " 'some words about nr' || i || ' and then ' || md5(i::text),"
         " tstzrange(timestamptz '2024-01-01' + i * interval '1 h', timestamptz '2024-01-02' + i * interval '1 h'),"
-        " point(i % 1000, i / 1000) from generate_series(1, 40000) i"
+        " point(i % 1000, i / 1000) from generate_series(1, 24000) i"
     ),
     "vacuum analyze people",
 )

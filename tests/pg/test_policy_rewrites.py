@@ -28,7 +28,7 @@ GROUND = (
     """insert into note select g, case when g % 11 > 0 then md5((g % 5)::text)::uuid end,
        case when g % 7 > 0 then 'org' || g % 4 end, nullif(g % 6, 0),
        case when g % 13 > 0 then array[md5((g % 3)::text)::uuid, null, md5((g % 9)::text)::uuid] end, 'text'
-       from generate_series(1, 2000) as g""",
+       from generate_series(1, 1100) as g""",
     "create index note_shared on note using gin (shared)",
     "alter table note enable row level security",
     "grant select, insert, update, delete on note to anon, authenticated, service_role, worker",

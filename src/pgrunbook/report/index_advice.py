@@ -15,6 +15,7 @@ SHOWN_CHARS = 90
 SHOWN_QUERIES = 5
 SHOWN_DECLINED = 12
 SHOWN_BLIND = 10
+NO_WORKLOAD = "There is no statement to advise for: none was counted often enough.  Or give some: --workload FILE.sql"
 NOTHING = "Nothing is worth it: no index that was thought of spares enough."
 
 
@@ -128,7 +129,9 @@ def _more(count: int, shown: int) -> Iterator[str]:
 
 def _summary(advice: IndexAdvice) -> Iterator[str]:
     planner = advice.planner
-    if not advice.proposed:
+    if planner is not None and not planner.statements:
+        yield NO_WORKLOAD
+    elif not advice.proposed:
         yield NOTHING
     else:
         budget = f" of {size(advice.budget_bytes)}" if advice.budget_bytes is not None else ""

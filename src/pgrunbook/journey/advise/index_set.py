@@ -18,7 +18,15 @@ from pgrunbook.journey.advise.indexes import superseded
 from pgrunbook.journey.advise.shapes import Limits
 from pgrunbook.journey.advise.sizes import Sizes
 from pgrunbook.journey.advise.trust import confidence, past_row_security, unread_of
-from pgrunbook.journey.advise.weighed import Demand, Weighed, demand_of_counted, demand_of_file, excerpt, tables_of
+from pgrunbook.journey.advise.weighed import (
+    Demand,
+    Weighed,
+    demand_of_counted,
+    demand_of_file,
+    excerpt,
+    tables_of,
+    usable,
+)
 from pgrunbook.journey.diagnose.index_advice import Taken, taken_names
 from pgrunbook.journey.diagnose.proposed_index import advice_for
 from pgrunbook.journey.diagnose.seen import Seen
@@ -102,6 +110,7 @@ class _Advisor:
         self._writes = _counted_writes(self._demand, self._facts)
 
     def advice(self, agreeing: Agreeing | None) -> IndexAdvice:
+        agreed = agreeing([s.text for s in self._statements]) if agreeing is not None and self._statements else None
         chosen = self._choose()
         if self._statements and len(chosen.prices.failed) == len(self._statements):
             why = next(iter(chosen.prices.failed.values()))
@@ -109,7 +118,6 @@ class _Advisor:
                 f"none of {counted(len(self._statements), 'statement')} could be planned: {why}",
                 hint="Advise as a role that may read the tables (pg_read_all_data), or --engine statistics.",
             )
-        agreed = agreeing([s.text for s in self._statements]) if agreeing is not None and self._statements else None
         proposed = sorted(self._proposed(chosen), key=lambda index: index.write_cost_ms - index.saved_ms)
         drops = self._drops(chosen, proposed)
         return IndexAdvice(
@@ -204,7 +212,7 @@ class _Advisor:
             if chosen.cost(query, 0) is not None
         )
         unit = 1.0 if self._is_counted else COST_MS
-        level, reason = confidence(agreed, list(self._blind(chosen)))
+        level, reason = confidence(self._engine, agreed, list(self._blind(chosen)))
         return PlannerReport(
             total_before=round(chosen.total(0) / unit, 2),
             total_after=round(chosen.total(chosen.config) / unit, 2),
@@ -242,7 +250,7 @@ def _demand(snapshot: Snapshot, parser: Parser, facts: Facts, order: Order) -> t
     if order.text is None:
         reckoned = reckon(snapshot, parser, thresholds=thresholds, max_width=order.max_width, facts=facts)
         return demand_of_counted(snapshot, reckoned.workload, facts.catalog, parser), reckoned
-    demand = demand_of_file(order.text, parser, facts.catalog)
+    demand = usable(demand_of_file(order.text, parser, facts.catalog))
     extensions = extensions_of(snapshot, facts)
     choice = choose(demand.workload, facts, extensions, thresholds=thresholds, max_width=order.max_width)
     return demand, Reckoned(choice=choice, workload=demand.workload, facts=facts)

@@ -60,8 +60,10 @@ def unread_of(engine: Engine, already: Sequence[Blind]) -> Iterator[Blind]:
             yield blind
 
 
-def confidence(agreed: Agreement | None, unknown: Sequence[Blind]) -> tuple[str, str]:
+def confidence(engine: Engine, agreed: Agreement | None, unknown: Sequence[Blind]) -> tuple[str, str]:
     """How far the costs are to be trusted, and why; what could not be read lowers it."""
+    if agreed is None and isinstance(engine, Twin):
+        return "unknown", "the twin was not compared with the database"
     if agreed is None:
         return CONFIDENCE_OF_HYPOPG, REASON_OF_HYPOPG
     reason = agreed.in_words().partition(": confidence")[0]

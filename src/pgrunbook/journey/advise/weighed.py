@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from pgrunbook.errors import UsageError
 from pgrunbook.journey.advise.row_limits import ways
 from pgrunbook.journey.workload.access import Access, Accesses, Predicate
 from pgrunbook.journey.workload.catalog import Catalog
@@ -82,6 +83,18 @@ def demand_of_file(text: str, parser: Parser, catalog: Catalog) -> Demand:
     statements = tuple(_from_texts(group) for group in groups.values())
     workload = Workload(asked=tuple(s.asked for s in statements), total_ms=0.0)
     return Demand(statements=statements, blind=tuple(blind), workload=workload)
+
+
+def usable(demand: Demand) -> Demand:
+    """The demand of a file, which must hold something to advise for.  Raises UsageError."""
+    if not demand.statements:
+        first, *more = [blind.reason for blind in demand.blind] or ["all weights are 0"]
+        rest = f" (and {len(more)} more)" if more else ""
+        raise UsageError(
+            f"no statement of the workload can be used: {first}{rest}",
+            hint="It takes SELECT, INSERT, UPDATE, DELETE and MERGE on tables of this database.",
+        )
+    return demand
 
 
 def demand_of_counted(snapshot: Snapshot, workload: Workload, catalog: Catalog, parser: Parser) -> Demand:

@@ -11,16 +11,19 @@ from pgrunbook.errors import Refused, Unreachable, Unsupported, UsageError
 from pgrunbook.journey.advise import dropping
 from pgrunbook.journey.advise.index_set import NothingPlanned, Order, advise_index_set
 from pgrunbook.journey.advise.indexes import advise_indexes
-from pgrunbook.journey.advise.weighed import read_file
+from pgrunbook.journey.advise.weighed import demand_of_file, read_file, usable
 from pgrunbook.journey.observe import observe
 from pgrunbook.journey.observe.statements import STATEMENTS
 from pgrunbook.journey.planner.engine import Engine
 from pgrunbook.journey.planner.opening import open_engine
 from pgrunbook.journey.planner.twin import Twin, agreement
 from pgrunbook.journey.workload import reading
-from pgrunbook.model import NotRead, Snapshot
+from pgrunbook.journey.workload.demand import TextStatement
+from pgrunbook.journey.workload.facts import Facts
+from pgrunbook.model import Blind, NotRead, Snapshot
 from pgrunbook.model.advice import IndexAdvice
 from pgrunbook.pg.connect import Session, connect, resolve_dsn
+from pgrunbook.pg.parse import Parser
 from pgrunbook.report import index_advice
 from pgrunbook.surfaces.cli.command import Invocation
 from pgrunbook.surfaces.cli.exits import Exit
@@ -120,8 +123,21 @@ def _by_engine(source: Session, snapshot: Snapshot, engine: Engine, order: Order
 
 def by_statistics(snapshot: Snapshot, order: Order) -> IndexAdvice:
     """Without a planner."""
-    statements = [statement for statement, _ in read_file(order.text)] if order.text is not None else None
-    return advise_indexes(snapshot, budget_bytes=order.budget_bytes, max_width=order.max_width, statements=statements)
+    with Parser() as parser:
+        statements: list[TextStatement] | None = None
+        blind: tuple[Blind, ...] = ()
+        if order.text is not None:
+            statements = [statement for statement, _ in read_file(order.text)]
+            blind = usable(demand_of_file(order.text, parser, Facts(snapshot, parser).catalog)).blind
+        advice = advise_indexes(
+            snapshot,
+            budget_bytes=order.budget_bytes,
+            max_width=order.max_width,
+            statements=statements,
+            parser=parser,
+        )
+    known = [each for each in advice.blind if statements is None or "could not be parsed" not in each.reason]
+    return replace(advice, blind=(*blind, *known))
 
 
 def budget_bytes(text: str) -> int:
@@ -139,6 +155,15 @@ def budget_bytes(text: str) -> int:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as exc:
-        raise UsageError(f"cannot read the workload {path}: {exc}") from exc
+        raise UsageError(
+            f"cannot read the workload {path}: {exc}", hint="Give a file of SQL statements in UTF-8, each ended by ;"
+        ) from exc
+    if "\0" in text:
+        raise UsageError(f"the workload {path} is no text", hint="Give a file of SQL statements in UTF-8.")
+    if not any(True for _ in read_file(text)):
+        raise UsageError(
+            f"the workload {path} holds no statement", hint="Give a file of SQL statements, each ended by ;"
+        )
+    return text

@@ -1,15 +1,18 @@
-"""Workload and engine → a set of indexes: explore, choose by what is known, verify by asking, exchange, verify again.
+"""Workload and engine → a set of indexes: look, walk, verify by asking, take out and walk again.
 
-The search works on what the planner has answered and asks on only where that could change the choice, so that a few
-questions a statement are enough.
+At each step every statement is asked what it would use beside the set of everything that still fits; what it then
+reads is asked about alone, dearest promise for its size first.  Most answers are implied by earlier ones, so that some
+twenty questions a statement are enough.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
-from pgrunbook.journey.advise.exploring import Explorer, Pool, union
+from pgrunbook.journey.advise.exploring import WORTH, Explorer, Pool, union, upto
 from pgrunbook.journey.advise.pricing import Priced, Prices, SpentError, bits
 from pgrunbook.journey.advise.search import Model, State, Terms, choose
 from pgrunbook.journey.advise.shapes import Limits
@@ -22,11 +25,6 @@ from pgrunbook.journey.workload.proposals import Extensions
 CALLS_MAX = 2500
 UNLIMITED = 1 << 62
 IMPOSSIBLE = 1 << 61  # the size of what the engine refused to try
-CHAIN_MAX = 6
-BRANCHES = ((1, 3), (4, 3), (16, 3))  # of the budget such a part, and so many questions a statement
-WALKS = (1.0,)  # how much size counts against gain
-PARTS = (16, 4, 2, 8)  # of the budget: how large what is looked at beside a choice may be, round by round
-RESERVE_SHARE = 0.45  # of the questions, kept from exploring for choosing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,36 +94,30 @@ class Chooser:
         priced = [Priced(text=s.text, role=s.role, settings=s.settings) for s in self._statements]
         prices = Prices(self._engine, priced, calls_max=wanted.calls_max)
         explorer = Explorer(prices, self._facts, self._extensions, wanted.limits)
-        prices.reserve = round(wanted.calls_max * RESERVE_SHARE)
-        used = self._explore(explorer, prices)
+        used = self._explore(explorer, prices, wanted.budget_bytes, sizing)
         sizes = self._sizes(prices, explorer.pool, sizing)
-        room = min(wanted.budget_bytes, sum(sizes[n] for n in bits(used) if sizes[n] < IMPOSSIBLE))
-        try:
-            for query in self._all:
-                explorer.chain(query, _upto(used, sizes, room), sizes, asks_max=CHAIN_MAX)
-            for query in self._all:
-                explorer.singles(query, _upto(used, sizes, room))
-            for part, asks_max in BRANCHES:
-                for query in self._all:
-                    explorer.branch(query, _upto(used, sizes, room // part), asks_max=asks_max)
-        except SpentError:
-            pass  # what is known by now must do
-        prices.reserve = 0
         weights = [
             weighing(statement, cost) if (cost := prices.known(query, 0)) is not None else 0.0
             for query, statement in enumerate(self._statements)
         ]
+        prices.reserve = min(len(self._all), wanted.calls_max // 4)  # for what the set chosen really costs
         terms = self._terms(wanted, prices, sizes, weights, [upkeep(c) for c in explorer.pool.candidates])
         config = _Search(prices, explorer, terms, used, sizes).best() if wanted.budget_bytes > 0 else 0
         numbers = tuple(bits(config))
         return ChosenSet(numbers=numbers, pool=explorer.pool, prices=prices, sizes=sizes, weights=weights, terms=terms)
 
-    def _explore(self, explorer: Explorer, prices: Prices) -> int:
+    def _explore(self, explorer: Explorer, prices: Prices, budget_bytes: int, sizing: Sizing) -> int:
         for query in self._all:
             explorer.offer_own(query, self._statements[query])
+        sizes = self._sizes(prices, explorer.pool, sizing)
+        fitting = upto((1 << len(sizes)) - 1, sizes, min(budget_bytes, IMPOSSIBLE - 1))
         try:
             for query in self._all:
-                explorer.first_look(query)
+                prices.ask([query], 0)
+            prices.reserve = prices.left // 2
+            for scope in (explorer.narrow, explorer.plain, fitting):
+                for query in self._all:
+                    explorer.first_look(query, scope & fitting)
         except SpentError:
             for query in self._all:
                 if not prices.facts[query]:
@@ -158,7 +150,7 @@ class Chooser:
 
 
 class _Search:
-    """Greedy walks that ask after each step, then exchanges that are asked about."""
+    """Walks that ask at each step: from nothing, then from the best set without one of its indexes."""
 
     def __init__(self, prices: Prices, explorer: Explorer, terms: Terms, used: int, sizes: Sequence[int]) -> None:
         self._prices = prices
@@ -172,61 +164,101 @@ class _Search:
     def best(self) -> int:
         """The best set that was verified, or, when no questions are left, the best by what is known."""
         self._offer(0)
-        try:
-            for exponent in WALKS:
-                self._walk(exponent)
+        with suppress(SpentError):
+            self._walk(0, self._explorer.narrow)
+            self._offer(choose(self._model(), self._best[1]))
             self._exchange()
-        except SpentError:
-            if not self._best[1]:
-                self._offer(choose(self._model()))
+        self._offer(choose(self._model(), self._best[1]))
+        self._prices.reserve = 0
+        with suppress(SpentError):
+            self._explorer.show(self._best[1])
+            self._prices.ask(self._all, self._best[1])
         return self._model().pruned(self._best[1])
 
-    def _model(self) -> Model:
-        return Model(self._prices.facts, self._terms)
+    def _model(self, *, banned: int = 0) -> Model:
+        return Model(self._prices.facts, self._terms, banned=banned)
 
     def _offer(self, config: int) -> None:
-        self._best = min(self._best, (self._model().total(config), config))
-
-    def _walk(self, exponent: float) -> None:
+        """Keep a set if it is the best; what is known by now counts for the one before, too."""
         model = self._model()
-        state = model.state(0)
-        while found := model.best(state, exponent):
-            model.move(state, state.config | found)
-            self._verify(model, state, [q for q in self._all if self._prices.relevant[q] & found])
-        self._explorer.show(state.config)
-        self._verify(model, state, self._all)
-        self._offer(self._model().pruned(state.config))
+        self._best = min((model.total(each), each) for each in (config, self._best[1]))
 
-    def _verify(self, model: Model, state: State, queries: Iterable[int]) -> None:
+    def _walk(self, start: int, vocabulary: int, *, banned: int = 0) -> None:
+        """Take what gains most for its size, step by step; keep the set if it is the best so far.
+
+        When the questions end half-way, what is known of the set must do.
+        """
+        model = self._model(banned=banned)
+        state = model.state(start)
+        try:
+            self._learn(model, state, self._all, start)
+            while True:
+                self._look(model, state, vocabulary)
+                found = model.best(state, 1.0)
+                if not found:
+                    break
+                model.move(state, state.config | found)
+                self._learn(model, state, [q for q in self._all if self._prices.relevant[q] & found], state.config)
+        finally:
+            self._offer(model.pruned(state.config))
+
+    def _look(self, model: Model, state: State, vocabulary: int) -> None:
+        """Ask what each statement would use beside a set, and what each of these indexes would do alone."""
+        here = state.config
+        vocabulary = upto(vocabulary, self._sizes, self._terms.budget_bytes - model.size(here))
+        promised, readers = self._promised(model, state, vocabulary)
+        density = {n: gain / max(self._sizes[n], 8192) for n, gain in promised.items()}
+        for number in sorted(density, key=lambda n: -density[n]):
+            if density[number] <= model.score(state, model.best(state, 1.0)):
+                break
+            self._learn(model, state, readers[number], here | 1 << number)
+
+    def _promised(self, model: Model, state: State, vocabulary: int) -> tuple[dict[int, float], dict[int, list[int]]]:
+        """What each index could gain at most of those that statements would use beside a set, and which would."""
+        config = state.config | vocabulary
+        self._learn(model, state, self._all, config)
+        promised: dict[int, float] = {}
+        readers: dict[int, list[int]] = {}
+        for query in self._all:
+            plan = self._prices.plan(query, config)
+            if plan is None or plan.cost >= WORTH * state.costs[query]:
+                continue
+            for number in bits(plan.used & ~state.config):
+                gain = self._terms.weights[query] * (state.costs[query] - plan.cost)
+                promised[number] = promised.get(number, -self._terms.upkeep[number]) + gain
+                readers.setdefault(number, []).append(query)
+        return {n: gain for n, gain in promised.items() if gain > self._terms.gain_min}, readers
+
+    def _learn(self, model: Model, state: State, queries: Iterable[int], config: int) -> None:
         facts = self._prices.facts
         before = {query: len(facts[query]) for query in queries}
         try:
-            self._prices.ask(before, state.config)
+            self._prices.ask(before, config)
         finally:
             for query, count in before.items():
                 for fact in facts[query][count:]:
                     model.learn(query, fact, state)
 
     def _exchange(self) -> None:
-        """Choose by all that is known, ask what that really costs, look around it, until nothing new is chosen."""
-        tried: set[int] = set()
-        for part in PARTS:
-            config = choose(self._model(), self._best[1])
-            if config not in tried:
-                tried.add(config)
-                self._explorer.show(config)
-                self._prices.ask(self._all, config)
-                self._offer(config)
-            config = self._best[1]
-            taken = sum(self._sizes[n] for n in bits(config))
-            room = max(self._terms.budget_bytes // part, self._terms.budget_bytes - taken)
-            before = self._prices.calls
-            for query in self._all:
-                self._explorer.branch(query, config | _upto(self._used, self._sizes, room), asks_max=2)
-            if self._prices.calls == before and part == PARTS[-1]:
-                return
+        """Force in what promises most, or take out what is largest, and walk on, until that gives no better set."""
+        tried: set[tuple[int, int]] = set()
+        while moves := [move for move in self._moves() if move not in tried]:
+            config, number = moves[0]
+            tried.add(moves[0])
+            self._walk(config, (self._explorer.narrow | self._used) & ~number, banned=number)
 
-
-def _upto(config: int, sizes: Sequence[int], limit_bytes: int) -> int:
-    """Those of a set that are no larger."""
-    return union(1 << n for n in bits(config) if sizes[n] <= limit_bytes)
+    def _moves(self) -> list[tuple[int, int]]:
+        """Sets to walk on from, and what must stay out of them."""
+        best = self._best[1]
+        model = self._model()
+        everything = upto(self._explorer.narrow | self._used, self._sizes, self._terms.budget_bytes)
+        promised, _ = self._promised(model, model.state(best), everything)
+        entering = sorted(promised, key=lambda n: -promised[n])
+        leaving = sorted(bits(best), key=lambda n: -self._sizes[n])
+        moves = []
+        for pair in zip_longest(entering, leaving):
+            if pair[0] is not None:
+                moves.append((model.making_room(best, pair[0]), 0))
+            if pair[1] is not None:
+                moves.append((best & ~(1 << pair[1]), 1 << pair[1]))
+        return moves

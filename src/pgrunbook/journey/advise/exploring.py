@@ -1,8 +1,9 @@
 """Learning which indexes a workload could use, with few questions to the planner.
 
-Two questions a statement, without any index and with all its candidates at once, name what it would use best (as
-DB2Advis does).  Then what was used is taken away, the largest first, which names what would do instead, at less size.
-What one statement uses is offered to the others; prefixes and unions of what is carried join the pool.
+A few questions a statement, without any index and with all its candidates at once, name what it would use best (as
+DB2Advis does): those of one key first, whose sets are common to many statements, then wider ones, then those that
+carry columns; and of each what it would use instead.  What one statement uses is offered to the others; prefixes and
+unions of what is carried join the pool.
 """
 
 from __future__ import annotations
@@ -61,17 +62,24 @@ class Explorer:
         self._tables[query] = frozenset(roots)
         self._prices.relevant[query] |= mask
 
-    def first_look(self, query: int) -> None:
-        """What it costs now; what it would use of all its candidates; and of the rest, when those are not there."""
-        self._prices.ask([query], 0)
-        own = self._own[query]
-        if query in self._prices.failed or not own:
+    @property
+    def narrow(self) -> int:
+        """Those of one key that carry nothing."""
+        return union(1 << n for n, c in enumerate(self.pool.candidates) if len(c.keys) == 1 and not c.include)
+
+    @property
+    def plain(self) -> int:
+        """Those that carry nothing."""
+        return union(1 << n for n, c in enumerate(self.pool.candidates) if not c.include)
+
+    def first_look(self, query: int, scope: int) -> None:
+        """What it would use of its own candidates in a scope; and of the rest, when those are not there."""
+        offered = self._own[query] & scope
+        if query in self._prices.failed or not offered:
             return
-        plain = own & ~union(1 << n for n in bits(own) if self.pool.candidates[n].include)
-        for offered in dict.fromkeys((plain, own)):
-            first = self._ask(query, offered)
-            if first is not None and self.teaches(query, first):
-                self._ask(query, offered & ~first.used)
+        first = self._ask(query, offered)
+        if first is not None and self.teaches(query, first):
+            self._ask(query, offered & ~first.used)
 
     def widen(self, statements: Sequence[Weighed]) -> int:
         """Offer what is used to all statements that could use it, with prefixes and unions; the pool as a set."""
@@ -103,36 +111,6 @@ class Explorer:
             shown = union(1 << number for number in bits(config) if self.pool.candidates[number].table_oid in tables)
             self._prices.relevant[query] |= shown
 
-    def chain(self, query: int, offered: int, sizes: Sequence[int], *, asks_max: int) -> None:
-        """Take the largest index that a plan uses away and ask again, so that ever smaller sets are known."""
-        config = offered & self._prices.relevant[query]
-        for _ in range(asks_max):
-            fact = self._ask(query, config)
-            if fact is None or not self.teaches(query, fact):
-                return
-            config &= ~(1 << max(bits(fact.used), key=lambda number: sizes[number]))
-
-    def singles(self, query: int, offered: int) -> None:
-        """Ask what each index of a plan with several spares alone."""
-        known = self._prices.facts[query]
-        several = [fact.used for fact in known if fact.used.bit_count() > 1 and self.teaches(query, fact)]
-        for number in bits(union(several) & offered):
-            self._ask(query, 1 << number)
-
-    def branch(self, query: int, offered: int, *, asks_max: int) -> None:
-        """Take away what a plan uses, one index at a time, and ask again; dearest plans last, so many at most."""
-        waiting = [offered & self._prices.relevant[query]]
-        seen: set[int] = set()
-        before = self._prices.calls
-        while waiting and self._prices.calls - before < asks_max:
-            config = waiting.pop(0)
-            if config in seen:
-                continue
-            seen.add(config)
-            fact = self._ask(query, config)
-            if fact is not None and self.teaches(query, fact):
-                waiting.extend(config & ~(1 << number) for number in bits(fact.used))
-
     def teaches(self, query: int, fact: Known) -> bool:
         """Whether a plan is worth remembering indexes for."""
         base = self._prices.known(query, 0)
@@ -156,6 +134,11 @@ def could_serve(candidate: Candidate, access: Access) -> bool:
         return True
     used = access.columns_used
     return used is not None and used <= set(candidate.base_columns)
+
+
+def upto(config: int, sizes: Sequence[int], limit_bytes: int) -> int:
+    """Those of a set that are no larger."""
+    return union(1 << n for n in bits(config) if sizes[n] <= limit_bytes)
 
 
 def union(masks: Iterable[int]) -> int:

@@ -7,7 +7,6 @@ what it chooses can be verified by asking, and each answer makes it better.
 from __future__ import annotations
 
 import bisect
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter, mul
@@ -15,6 +14,7 @@ from operator import itemgetter, mul
 from pgrunbook.journey.advise.pricing import Known, bits
 
 EXPONENTS = (1.0, 0.8, 0.6, 0.4)  # how much size counts against gain; the best result is taken
+TRIALS_MAX = 100  # of the exchanges in one choice; a count, so that the same answers give the same choice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +61,12 @@ class Model:
         self.affected: dict[int, list[int]] = {}
         self.bundles: list[int] = []
         self._banned = banned
+        self._masks = [_union(plans) for plans in self.plans]
+        self._costs: list[dict[int, float]] = [{} for _ in self.plans]
         self._of_bundle: dict[int, int] = {}
         self._on_query: dict[int, list[int]] = {}
-        for query, plans in enumerate(self.plans):
-            for number in bits(_union(plans)):
+        for query in range(len(self.plans)):
+            for number in bits(self._masks[query]):
                 self.affected.setdefault(number, []).append(query)
         for bundle in dict.fromkeys(used for plans in self.plans for used, _ in plans if used):
             if self.size(bundle) <= terms.budget_bytes:
@@ -91,6 +93,13 @@ class Model:
 
     def cost(self, query: int, config: int) -> float:
         """The least of the known plans that need nothing else."""
+        part = config & self._masks[query]
+        known = self._costs[query].get(part)
+        if known is None:
+            known = self._costs[query][part] = self._least(query, part)
+        return known
+
+    def _least(self, query: int, config: int) -> float:
         for used, cost in self.plans[query]:
             if not used & ~config:
                 return cost
@@ -107,17 +116,17 @@ class Model:
         gains = [self._gain(number, config, costs) for number in range(len(self.bundles))]
         return State(config=config, costs=costs, gains=gains)
 
-    def fill(self, state: State, exponent: float, *, without: int = 0, budget_ratio: float = 1.0) -> State:
+    def fill(self, state: State, exponent: float, *, without: int = 0) -> State:
         """Add what gains most for its size until nothing more fits or gains."""
         state = state.copy()
-        while best := self.best(state, exponent, without=without, budget_ratio=budget_ratio):
+        while best := self.best(state, exponent, without=without):
             self.move(state, state.config | best)
         return state
 
-    def best(self, state: State, exponent: float, *, without: int = 0, budget_ratio: float = 1.0) -> int:
+    def best(self, state: State, exponent: float, *, without: int = 0) -> int:
         """The bundle that gains most for its size beside a set; 0 when none fits and gains enough."""
         terms, floor = self.terms, self.terms.gain_min
-        left = int(terms.budget_bytes * budget_ratio) - self.size(state.config)
+        left = terms.budget_bytes - self.size(state.config)
         best, best_score = 0, 0.0
         count_left = terms.count_max - state.config.bit_count()
         for number, gain in enumerate(state.gains):
@@ -135,11 +144,20 @@ class Model:
                 best, best_score = bundle, score
         return best
 
+    def score(self, state: State, bundle: int) -> float:
+        """What a bundle gains for a byte beside a set; 0 of none."""
+        missing = bundle & ~state.config
+        if not missing:
+            return 0.0
+        return state.gains[self._of_bundle[bundle]] / max(self.size(missing), 8192)
+
     def learn(self, query: int, fact: Known, state: State) -> None:
         """Take one more answer into account, here and in a state."""
         if fact.used & self._banned or any(u == fact.used and c <= fact.cost for u, c in self.plans[query]):
             return
         bisect.insort(self.plans[query], (fact.used, fact.cost), key=itemgetter(1))
+        self._masks[query] |= fact.used
+        self._costs[query].clear()
         for number in bits(fact.used):
             on = self.affected.setdefault(number, [])
             if query not in on:
@@ -174,15 +192,13 @@ class Model:
         missing = bundle & ~config
         if not missing:
             return 0.0
-        weights, outside, spared = self.terms.weights, ~(config | bundle), 0.0
+        weights, whole, spared = self.terms.weights, config | bundle, 0.0
         for query in self.touched(missing):
-            now = costs[query]
-            for used, cost in self.plans[query]:
-                if cost >= now:
-                    break
-                if not used & outside:
-                    spared += weights[query] * (now - cost)
-                    break
+            cost = self._costs[query].get(whole & self._masks[query])
+            if cost is None:
+                cost = self.cost(query, whole)
+            if cost < costs[query]:
+                spared += weights[query] * (costs[query] - cost)
         return spared - self.upkeep(missing)
 
     def pruned(self, config: int) -> int:
@@ -194,50 +210,61 @@ class Model:
                 return config
             config &= ~(1 << worst)
 
+    def making_room(self, config: int, number: int) -> int:
+        """A set with one more index, without those that lose least for their size as far as it does not fit."""
+        config |= 1 << number
+        while self.size(config) > self.terms.budget_bytes or config.bit_count() > self.terms.count_max:
+            others = [n for n in bits(config) if n != number]
+            config &= ~(1 << min(others, key=lambda n: self._loss(n, config) / max(self.terms.sizes[n], 8192)))
+        return config
+
     def _loss(self, number: int, config: int) -> float:
         weights, rest = self.terms.weights, config & ~(1 << number)
         lost = sum(weights[q] * (self.cost(q, rest) - self.cost(q, config)) for q in self.affected.get(number, ()))
         return lost - self.terms.upkeep[number]
 
 
-def choose(model: Model, start: int = 0, *, budget_ratio: float = 1.0, seconds_max: float = 0.8) -> int:
+def choose(model: Model, start: int = 0) -> int:
     """The best set that is found: several greedy ones, then exchanges of one index for others."""
     empty = model.state(0)
-    starts = {model.pruned(model.fill(empty, e, budget_ratio=budget_ratio).config) for e in EXPONENTS}
-    if start and model.size(start) <= model.terms.budget_bytes * budget_ratio:
+    starts = {model.pruned(model.fill(empty, exponent).config) for exponent in EXPONENTS}
+    if model.size(start) <= model.terms.budget_bytes:
         starts.add(start)
-    best = min(starts, key=model.total)
-    if budget_ratio < 1:
-        return best
-    return _exchanged(model, best, time.process_time() + seconds_max)
+    return _exchanged(model, min(sorted(starts), key=model.total))
 
 
-def _exchanged(model: Model, config: int, until_s: float) -> int:
-    """Take one index out and fill the room anew, as long as that makes things better and time is left."""
+def _exchanged(model: Model, config: int) -> int:
+    """Take one index out and fill the room anew, as long as that makes things better; so many times at most."""
     state = model.state(config)
     total = state.total(model)
+    trials = TRIALS_MAX
     improved = True
     while improved:
         improved = False
         for number in sorted(bits(state.config), key=lambda n: -model.terms.sizes[n]):
             if not state.config >> number & 1:
                 continue
-            if time.process_time() > until_s:
-                return state.config
             for exponent in EXPONENTS[::2]:
-                trial = state.copy()
-                model.move(trial, state.config & ~(1 << number))
-                found = model.fill(trial, exponent, without=1 << number)
+                if not trials:
+                    return state.config
+                trials -= 1
+                found = _without(model, state, number, exponent)
                 value = found.total(model)
                 if value < total * (1 - 1e-6):
-                    pruned = model.pruned(found.config)
-                    if pruned != found.config:
-                        model.move(found, pruned)
-                        value = found.total(model)
-                    if value < total * (1 - 1e-6):
-                        state, total, improved = found, value, True
-                        break
+                    state, total, improved = found, value, True
+                    break
     return state.config
+
+
+def _without(model: Model, state: State, number: int, exponent: float) -> State:
+    """What comes of a set when one index is taken out and the room is filled with others."""
+    trial = state.copy()
+    model.move(trial, state.config & ~(1 << number))
+    found = model.fill(trial, exponent, without=1 << number)
+    pruned = model.pruned(found.config)
+    if pruned != found.config:
+        model.move(found, pruned)
+    return found
 
 
 def _best(facts: Sequence[Known], banned: int) -> list[tuple[int, float]]:

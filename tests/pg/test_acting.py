@@ -147,6 +147,7 @@ def test_progress_tells_how_far_the_server_has_come(
 ) -> None:
     monkeypatch.setattr(watching, "PATIENCE_S", 0.0)
     monkeypatch.setattr(watching, "POLL_S", 0.01)
+    monkeypatch.setattr(holders, "LONG_S", 1e9)  # as if the holder came later
     holder = orders.connect(autocommit=False)
     holder.execute("set transaction isolation level repeatable read")
     holder.execute("select 1 from pg_class limit 1")
@@ -334,7 +335,6 @@ def test_an_index_step_finds_an_old_transaction_before_it_begins(
 ) -> None:
     step = prepare(server18, case(kind))
     before = world(server18)
-    monkeypatch.setattr(holders, "LONG_S", 0.0)
     monkeypatch.setattr(f"pgrunbook.journey.steps.{kind}.WAIT_BUDGET_S", 0.5)
     reader = server18.connect(autocommit=False)
     reader.execute("set transaction isolation level repeatable read")
@@ -518,7 +518,10 @@ def test_ctrl_c_undoes_the_step_at_hand_in_each_phase(server18: FreshDatabase, t
         assert verify(tmp_path / phase).records == len(read(tmp_path / phase))
 
 
-def test_ctrl_c_in_a_statement_cancels_it_in_the_server(orders: FreshDatabase, tmp_path: Path) -> None:
+def test_ctrl_c_in_a_statement_cancels_it_in_the_server(
+    orders: FreshDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holders, "LONG_S", 1e9)  # as if the holder came later
     before = world(orders)
     holder = orders.connect(autocommit=False)
     holder.execute("set transaction isolation level repeatable read")

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pgrunbook.errors import Refused
 from pgrunbook.pg.connect import Session, into
 
-LONG_S = 2.0  # younger transactions are over before a build reaches its first wait
-POLL_S = 0.2
+LONG_S = 0.0  # nobody can tell of one that has just begun whether it will stay; most are gone at the second look
+FIRST_POLL_S, POLL_S = 0.02, 0.2
 
 _HOLDERS = """/* pgrunbook: holders */
 select distinct coalesce(a.pid, 0)::int4 as pid,
@@ -62,7 +62,7 @@ class Holder:
 
 
 def holders(conn: Session, table_oid: int, *, any_lock: bool, snapshots: bool) -> tuple[Holder, ...]:
-    """The transactions that are older than LONG_S and would be waited for."""
+    """The transactions that would be waited for."""
     params = {"table_oid": table_oid, "any_lock": any_lock, "snapshots": snapshots, "long_s": LONG_S}
     with conn.cursor(row_factory=into(Holder)) as cursor:
         return tuple(cursor.execute(_HOLDERS, params).fetchall())
@@ -73,6 +73,7 @@ def wait_for_holders(conn: Session, table_oid: int, *, budget_s: float, any_lock
     deadline = time.monotonic() + budget_s
     first = holders(conn, table_oid, any_lock=any_lock, snapshots=snapshots)
     left = {(holder.pid, holder.since): holder for holder in first}
+    pause_s = FIRST_POLL_S
     while left:
         if time.monotonic() > deadline:
             raise Refused(
@@ -80,6 +81,7 @@ def wait_for_holders(conn: Session, table_oid: int, *, budget_s: float, any_lock
                 f" {'; '.join(holder.words for holder in left.values())}",
                 hint="Wait until they have ended, or end them, then try again.",
             )
-        time.sleep(POLL_S)
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 2, POLL_S)
         now = holders(conn, table_oid, any_lock=any_lock, snapshots=snapshots)
         left = {key: holder for holder in now if (key := (holder.pid, holder.since)) in left}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from pgrunbook.surfaces.cli.main import run
@@ -17,6 +19,8 @@ from pgrunbook.surfaces.cli.main import run
         ("advise settings --memory lots", "is no size of memory"),
         ("advise pool --pooler-version new", "is no version of PgBouncer"),
         ("advise index --memory 4GB", "--memory is for the topics"),
+        ("advise indexes --budget -5MB", "is no size"),
+        ("advise indexes --budget much", "is no size"),
         ("advise weather", "there is no topic 'weather'"),
         ("advise vacuum --since nothing.json", "cannot read the snapshot"),
     ],
@@ -25,4 +29,22 @@ def test_what_makes_no_sense_is_said_before_anything_is_asked(
     words: str, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run([*words.split(), "postgresql://nobody@127.0.0.1:1/none"]) == 64
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "content,said",
+    [
+        (b"", "holds no statement"),
+        (b"-- a comment only\n;;\n", "holds no statement"),
+        (bytes(range(128, 256)), "cannot read the workload"),
+        (b"select 1\0 from t;", "is no text"),
+    ],
+)
+def test_a_file_that_is_no_workload_is_said_before_anything_is_asked(
+    content: bytes, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "app.sql").write_bytes(content)
+    words = ["advise", "indexes", "--workload", str(tmp_path / "app.sql"), "postgresql://nobody@127.0.0.1:1/none"]
+    assert run(words) == 64
     assert said in capsys.readouterr().err

@@ -17,7 +17,7 @@ from psycopg import sql
 
 from pgrunbook.errors import Unreachable, Unsupported
 from pgrunbook.journey.planner.engine import NO_SETTINGS, CannotPlan, Explained, TriedIndex, explained, nodes
-from pgrunbook.pg.connect import Session, connect, first_line
+from pgrunbook.pg.connect import Session, connect, first_line, translated
 from pgrunbook.pg.parse import ParseFailed, Parser, Tree
 from pgrunbook.pg.planned import NotPlanned, Planned, planned
 
@@ -59,7 +59,8 @@ class HypoPG:
         self._parser = Parser()
         self._conn: Session = connect(dsn, station="planner")
         try:
-            self._schema, self.version = self._begin()
+            with translated("preparing to plan"):
+                self._schema, self.version = self._begin()
         except BaseException:
             self.close()
             raise

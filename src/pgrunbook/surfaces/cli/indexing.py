@@ -87,6 +87,8 @@ def advise(dsn: str, order: Order, wanted: str) -> IndexAdvice:
     with connect(dsn, station="advise") as source:
         snapshot = observe(source, [*needs, *reading.LIKES, *dropping.questions()])
         try:
+            if order.text is not None:
+                _refuse_unusable(snapshot, order.text)
             if wanted == "statistics":
                 return by_statistics(snapshot, order)
             try:
@@ -111,6 +113,12 @@ def advise(dsn: str, order: Order, wanted: str) -> IndexAdvice:
             ) from exc
 
 
+def _refuse_unusable(snapshot: Snapshot, text: str) -> None:
+    """Before a server is started for nothing."""
+    with Parser() as parser:
+        usable(demand_of_file(text, parser, Facts(snapshot, parser).catalog))
+
+
 def _by_engine(source: Session, snapshot: Snapshot, engine: Engine, order: Order, wanted: str) -> IndexAdvice:
     if not isinstance(engine, Twin):
         advice = advise_index_set(snapshot, engine, order)
@@ -128,7 +136,7 @@ def by_statistics(snapshot: Snapshot, order: Order) -> IndexAdvice:
         blind: tuple[Blind, ...] = ()
         if order.text is not None:
             statements = [statement for statement, _ in read_file(order.text)]
-            blind = usable(demand_of_file(order.text, parser, Facts(snapshot, parser).catalog)).blind
+            blind = demand_of_file(order.text, parser, Facts(snapshot, parser).catalog).blind
         advice = advise_indexes(
             snapshot,
             budget_bytes=order.budget_bytes,

@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 import psycopg
 from psycopg import sql
-from psycopg.pq import ExecStatus
+from psycopg.pq import ConnStatus, ExecStatus
 
 from pgrunbook.errors import Unreachable
 from pgrunbook.journey.planner.engine import NO_SETTINGS, CannotPlan, Explained, TriedIndex, explained
@@ -81,6 +81,17 @@ def row_reader(source: Session) -> Rows:
     return read
 
 
+@contextmanager
+def _serving(conn: Session) -> Iterator[None]:
+    """Say that the twin's server has ended when it has."""
+    try:
+        yield
+    except psycopg.Error as exc:
+        if conn.closed or conn.pgconn.status != ConnStatus.OK:
+            raise Unreachable(f"the twin's server has ended: {first_line(exc)}") from exc
+        raise
+
+
 class Twin:
     """The engine `twin`.  `blind` says what could not be read of the source, or brought over."""
 
@@ -115,9 +126,10 @@ class Twin:
 
     @contextmanager
     def _trying(self, indexes: tuple[str, ...], dropped: tuple[str, ...]) -> Iterator[TwinTrial]:
-        tried = [self._shelf.tried(statement) for statement in indexes]
-        without = [oid for name in dropped for oid in self._family(name)]
-        self._shelf.show([oid for one in tried for oid in one.oids], without=without)
+        with _serving(self._admin):
+            tried = [self._shelf.tried(statement) for statement in indexes]
+            without = [oid for name in dropped for oid in self._family(name)]
+            self._shelf.show([oid for one in tried for oid in one.oids], without=without)
         yield TwinTrial(self._planner, tried)
 
     def _family(self, name: str) -> tuple[int, ...]:
@@ -125,7 +137,7 @@ class Twin:
             return self._shelf.family(name)
         except psycopg.Error as exc:
             if self._admin.closed:
-                raise Unreachable(f"the twin's server has ended: {first_line(exc)}") from exc
+                raise
             raise CannotPlan(f"the index {name} cannot be left out: {first_line(exc)}") from exc
 
     def close(self) -> None:
@@ -184,7 +196,8 @@ class _Planner:
         self._conn.close()
 
     def explain(self, query: str, *, role: str | None, settings: Mapping[str, str]) -> Explained:
-        statement = self._statement(query)
+        with _serving(self._conn):
+            statement = self._statement(query)
         asked = f"EXPLAIN (FORMAT JSON{', GENERIC_PLAN' if statement.has_parameters else ''}) {statement.text}"
         if role is None and not settings:
             return explained(self._answer(asked))
@@ -213,6 +226,8 @@ class _Planner:
         with self._conn.lock:
             parsed = self._conn.pgconn.prepare(b"", text.encode())
             if parsed.status != ExecStatus.COMMAND_OK:
+                if self._conn.pgconn.status != ConnStatus.OK:
+                    raise Unreachable(f"the twin's server has ended: {_message(parsed.error_message)}")
                 raise CannotPlan(f"the planner refuses this query: {_message(parsed.error_message)}")
             described = self._conn.pgconn.describe_prepared(b"")
         statement = _Statement(text=text, has_parameters=described.nparams > 0)

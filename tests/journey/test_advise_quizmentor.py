@@ -95,7 +95,7 @@ def why_not(found: dict[str, Any], table: str, begin: str) -> list[str]:
 
 
 def test_what_the_operations_need_is_found_from_what_was_counted(cli: CommandLine, quizmentor: str) -> None:
-    found = advised(cli, quizmentor)
+    found = advised(cli, quizmentor, "--plan", "plan.json")
     assert {
         ("questions", "btree", "quiz_id"),
         ("quizzes", "btree", "user_id"),
@@ -115,6 +115,18 @@ def test_what_the_operations_need_is_found_from_what_was_counted(cli: CommandLin
         assert one["step"]["kind"] == "drop_index"
         assert one["undo_sql"].startswith("CREATE INDEX CONCURRENTLY")
         assert one["reason"]
+    steps = [planned["step"] for planned in json.loads((cli.folder / "plan.json").read_text())["steps"]]
+    kinds = [step["kind"] for step in steps]
+    assert kinds == ["create_index"] * len(found["proposed"]) + ["drop_index"] * len(gone)
+
+
+def test_plan_takes_what_the_advisor_says_with_what_can_go_last(cli: CommandLine, quizmentor: str) -> None:
+    shown = cli("plan", "--from", "advise", quizmentor)
+    assert shown.code == 0, shown.err
+    assert "questions_quiz_id" in shown.out
+    assert shown.out.rindex("CREATE INDEX CONCURRENTLY questions_quiz_id") < shown.out.index(
+        "DROP INDEX CONCURRENTLY public.events_id_idx"
+    )
 
 
 def test_the_essential_indexes_are_found_from_a_file_but_for_the_useless(cli: CommandLine, quizmentor: str) -> None:
@@ -129,11 +141,8 @@ def test_the_essential_indexes_are_found_from_a_file_but_for_the_useless(cli: Co
         ("quizzes", "gin", "metadata"),
     } <= begins(found)
     assert [i for i in found["proposed"] if i["method"] == "gin" and "to_tsvector" in i["columns"][0]]
-    assert not [
-        i
-        for i in found["proposed"]
-        if i["table"] in {"public.users", "public.answers"} and i["name"] != "users_email_idx"
-    ]
+    elsewhere = [i for i in found["proposed"] if i["table"] in {"public.users", "public.answers"}]
+    assert [i["columns"][0] for i in elsewhere] == ["email"]
     assert "too many rows" in why_not(found, "users", "active")[0]  # users(active) where active
     assert why_not(found, "answers", "user_id")  # its unique key on both columns serves
     assert why_not(found, "quizzes", "status")  # created_at alone finds the newest active ones

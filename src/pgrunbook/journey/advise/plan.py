@@ -33,9 +33,9 @@ def plan_of(findings: Sequence[Finding], snapshot: Snapshot, *, least: Severity 
 
 
 def plan_of_indexes(advice: IndexAdvice, snapshot: Snapshot) -> Plan:
-    """The indexes that the advisor proposes, each with the statements that it should help, the most worth first."""
+    """The indexes that the advisor proposes, each with the statements that it should help, and those that can go."""
     sizes = Sizes.of(snapshot)
-    steps = [
+    made = [
         PlannedStep(
             step=index.advice.step,
             queries=tuple(MeasuredQuery(text=q.text, queryid=q.queryid, role=q.role) for q in index.queries),
@@ -44,7 +44,12 @@ def plan_of_indexes(advice: IndexAdvice, snapshot: Snapshot) -> Plan:
         for index in advice.proposed
         if index.advice.step is not None
     ]
-    return Plan(target=TargetPrint.of(snapshot.server), steps=tuple(steps), made_at=datetime.now(UTC))
+    gone = [
+        PlannedStep(step=index.advice.step, expected=expect(index.advice.step, sizes))
+        for index in advice.dropped
+        if index.advice.step is not None
+    ]
+    return Plan(target=TargetPrint.of(snapshot.server), steps=(*made, *gone), made_at=datetime.now(UTC))
 
 
 def _with_disk(expected: Expected | None, disk_bytes: int) -> Expected | None:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from pgrunbook.errors import Refused, Unreachable, Unsupported, UsageError
-from pgrunbook.journey.advise import dropping
+from pgrunbook.journey.act import in_order
+from pgrunbook.journey.advise import dropping, plan_file
 from pgrunbook.journey.advise.index_set import NothingPlanned, Order, advise_index_set
 from pgrunbook.journey.advise.indexes import advise_indexes
+from pgrunbook.journey.advise.plan import plan_of_indexes
 from pgrunbook.journey.advise.weighed import demand_of_file, read_file, usable
 from pgrunbook.journey.observe import observe
 from pgrunbook.journey.observe.statements import STATEMENTS
@@ -25,9 +27,10 @@ from pgrunbook.model.advice import IndexAdvice
 from pgrunbook.pg.connect import Session, connect, resolve_dsn
 from pgrunbook.pg.parse import Parser
 from pgrunbook.report import index_advice
+from pgrunbook.report.json import dumps
 from pgrunbook.surfaces.cli.command import Invocation
 from pgrunbook.surfaces.cli.exits import Exit
-from pgrunbook.surfaces.cli.output import busy, write, write_file
+from pgrunbook.surfaces.cli.output import busy, note, write, write_file
 
 FORMS: Final = ("text", "json", "sql")
 OPTIONS: Final = ("workload", "budget", "max_width", "engine")
@@ -44,6 +47,7 @@ class Wish:
     dsn_flag: str | None
     form: str | None = None
     output: Path | None = None
+    plan: Path | None = None
     workload: Path | None = None
     budget: str | None = None
     max_width: int | None = None
@@ -53,10 +57,10 @@ class Wish:
 def wish_of(dsn: str | None, dsn_flag: str | None, form: str | None, options: dict[str, Any]) -> Wish:
     """The command line as a wish; raises UsageError for flags of other topics."""
     for name, value in options.items():
-        if value is not None and name not in {*OPTIONS, "output"}:
+        if value is not None and name not in {*OPTIONS, "output", "plan"}:
             flag = "--" + name.removesuffix("_s").removesuffix("_h").replace("_", "-")
             raise UsageError(f"{flag} says nothing about indexes")
-    own = {name: options.get(name) for name in (*OPTIONS, "output")}
+    own = {name: options.get(name) for name in (*OPTIONS, "output", "plan")}
     return Wish(dsn=dsn, dsn_flag=dsn_flag, form=form, **own)
 
 
@@ -72,45 +76,53 @@ def run(wish: Wish, invocation: Invocation) -> int:
     form = wish.form or {".json": "json", ".sql": "sql"}.get(wish.output.suffix if wish.output else "", "text")
     dsn = resolve_dsn(wish.dsn, wish.dsn_flag)
     with busy(invocation, "choosing indexes …"):
-        advice = advise(dsn, order, wish.engine or "auto")
+        advice, snapshot = advise(dsn, order, wish.engine or "auto")
     text = str(getattr(index_advice, f"render_{form}")(advice))
     if wish.output is not None:
         write_file(wish.output, text)
     else:
         write(text)
+    if wish.plan is not None:
+        plan = plan_of_indexes(advice, snapshot)
+        write_file(wish.plan, dumps(plan_file.as_dict(replace(plan, steps=in_order(plan.steps)))))
+        note(invocation, f"wrote {wish.plan}; next: pgrunbook apply {wish.plan}")
     return Exit.FINE
 
 
-def advise(dsn: str, order: Order, wanted: str) -> IndexAdvice:
-    """Ask the engine that is wanted; `auto` falls back to statistics and says why."""
+def advise(dsn: str, order: Order, wanted: str = "auto") -> tuple[IndexAdvice, Snapshot]:
+    """Ask the engine that is wanted; `auto` falls back to statistics and says why.  With what was observed first."""
     needs = reading.NEEDS if order.text is None else tuple(q for q in reading.NEEDS if q is not STATEMENTS)
     with connect(dsn, station="advise") as source:
         snapshot = observe(source, [*needs, *reading.LIKES, *dropping.questions()])
         try:
             if order.text is not None:
                 _refuse_unusable(snapshot, order.text)
-            if wanted == "statistics":
-                return by_statistics(snapshot, order)
-            try:
-                engine = open_engine(source, dsn, wanted)
-            except Unreachable:
-                raise
-            except (Refused, Unsupported) as exc:
-                if wanted != "auto":
-                    raise
-                return replace(by_statistics(snapshot, order), engine_reason=exc.message)
-            with engine:
-                try:
-                    return _by_engine(source, snapshot, engine, order, wanted)
-                except NothingPlanned as exc:
-                    if wanted != "auto":
-                        raise
-                    return replace(by_statistics(snapshot, order), engine_reason=exc.message)
+            return _advised(source, snapshot, dsn, order, wanted), snapshot
         except NotRead as exc:
             raise Unsupported(
                 f"there is no workload to advise for: {exc.unread.reason}",
                 hint=f"{exc.unread.cure or ''}  Or give statements: --workload FILE.sql".strip(),
             ) from exc
+
+
+def _advised(source: Session, snapshot: Snapshot, dsn: str, order: Order, wanted: str) -> IndexAdvice:
+    if wanted == "statistics":
+        return by_statistics(snapshot, order)
+    try:
+        engine = open_engine(source, dsn, wanted)
+    except Unreachable:
+        raise
+    except (Refused, Unsupported) as exc:
+        if wanted != "auto":
+            raise
+        return replace(by_statistics(snapshot, order), engine_reason=exc.message)
+    with engine:
+        try:
+            return _by_engine(source, snapshot, engine, order, wanted)
+        except NothingPlanned as exc:
+            if wanted != "auto":
+                raise
+            return replace(by_statistics(snapshot, order), engine_reason=exc.message)
 
 
 def _refuse_unusable(snapshot: Snapshot, text: str) -> None:

@@ -10,14 +10,13 @@ from pgrunbook import config
 from pgrunbook.errors import Refused, Unsupported, UsageError
 from pgrunbook.journey.act import in_order
 from pgrunbook.journey.advise import plan_file
-from pgrunbook.journey.advise.indexes import advise_indexes
+from pgrunbook.journey.advise.index_set import Order
 from pgrunbook.journey.advise.plan import plan_of, plan_of_indexes
 from pgrunbook.journey.diagnose.request import answer_from, look, request_from
 from pgrunbook.journey.observe import observe
 from pgrunbook.journey.observe.statements import STATEMENTS
 from pgrunbook.journey.rehearse import rehearse
 from pgrunbook.journey.steps import load as load_step
-from pgrunbook.journey.workload import reading as workload
 from pgrunbook.model import Finding, Severity
 from pgrunbook.model.diagnosis import Diagnosis
 from pgrunbook.model.plan import Plan, TargetPrint
@@ -26,6 +25,7 @@ from pgrunbook.record import fold, folder_for, read
 from pgrunbook.report import changes
 from pgrunbook.report.lines import Lines
 from pgrunbook.report.words import counted
+from pgrunbook.surfaces.cli import indexing
 from pgrunbook.surfaces.cli.command import Invocation
 from pgrunbook.surfaces.cli.output import busy, note
 from pgrunbook.surfaces.cli.watching import rehearsing
@@ -35,7 +35,7 @@ from pgrunbook.surfaces.cli.watching import rehearsing
 class Wanted:
     """What to plan: a plan written before, or findings by id and check; none named: every warning and worse.
 
-    `from_advice`: the indexes that the advisor proposes for the workload, instead of findings.
+    `from_advice`: the indexes that the advisor would make and drop for the workload, instead of findings.
     """
 
     dsn: str
@@ -52,6 +52,7 @@ class Planned:
     plan: Plan
     without_step: int = 0
     settled: tuple[str, ...] = ()
+    is_advised: bool = False
 
 
 def make_plan(wanted: Wanted, invocation: Invocation) -> Planned:
@@ -72,9 +73,11 @@ def _plan_as_wanted(wanted: Wanted, invocation: Invocation) -> Planned:
             )
         return Planned(plan=plan)
     if wanted.from_advice:
-        with busy(invocation, "looking …"):
-            advised = observe(wanted.dsn, (*workload.NEEDS, *workload.LIKES))
-            return Planned(plan=plan_of_indexes(advise_indexes(advised), advised))
+        with busy(invocation, "choosing indexes …"):
+            advice, snapshot = indexing.advise(wanted.dsn, Order())
+        every = [*(one.advice for one in advice.proposed), *(one.advice for one in advice.dropped)]
+        by_hand = [each for each in every if each.step is None]
+        return Planned(plan=plan_of_indexes(advice, snapshot), without_step=len(by_hand), is_advised=True)
     settings = config.load(flags={"only": wanted.only}, file=invocation.config_file)
     request = request_from(settings)
     with busy(invocation, "looking …"):
@@ -151,6 +154,8 @@ def rest_words(planned: Planned) -> str:
     """What the plan leaves out."""
     if not planned.without_step:
         return ""
+    if planned.is_advised:
+        return f"No step of ours for {counted(planned.without_step, 'index', 'indexes')}; advise indexes has the SQL."
     return f"No step of ours for {counted(planned.without_step, 'finding')}; diagnose --all says what would help."
 
 

@@ -19,7 +19,7 @@ from pgrunbook.surfaces.cli.exits import PLANS
     "source",
     type=click.Choice(["diagnose", "advise"]),
     default="diagnose",
-    help="Mend findings (the default), or make the indexes that the advisor proposes.",
+    help="Mend findings (the default), or make and drop indexes as `advise indexes` says.",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the plan as JSON.")
 @click.pass_context

@@ -24,6 +24,8 @@ from pgrunbook.journey.workload.proposals import Extensions
 
 CALLS_MAX = 2500
 UNLIMITED = 1 << 62
+FAIR_SHARES = 1.5  # of all questions divided by the statements: so many at most for one of them
+SHARE_MIN = 10
 IMPOSSIBLE = 1 << 61  # the size of what the engine refused to try
 
 
@@ -94,7 +96,7 @@ class Chooser:
         priced = [Priced(text=s.text, role=s.role, settings=s.settings) for s in self._statements]
         prices = Prices(self._engine, priced, calls_max=wanted.calls_max)
         explorer = Explorer(prices, self._facts, self._extensions, wanted.limits)
-        used = self._explore(explorer, prices, wanted.budget_bytes, sizing)
+        used = self._explore(explorer, prices, wanted, sizing)
         sizes = self._sizes(prices, explorer.pool, sizing)
         weights = [
             weighing(statement, cost) if (cost := prices.known(query, 0)) is not None else 0.0
@@ -106,15 +108,16 @@ class Chooser:
         numbers = tuple(bits(config))
         return ChosenSet(numbers=numbers, pool=explorer.pool, prices=prices, sizes=sizes, weights=weights, terms=terms)
 
-    def _explore(self, explorer: Explorer, prices: Prices, budget_bytes: int, sizing: Sizing) -> int:
+    def _explore(self, explorer: Explorer, prices: Prices, wanted: Wanted, sizing: Sizing) -> int:
         for query in self._all:
             explorer.offer_own(query, self._statements[query])
         sizes = self._sizes(prices, explorer.pool, sizing)
-        fitting = upto((1 << len(sizes)) - 1, sizes, min(budget_bytes, IMPOSSIBLE - 1))
+        fitting = upto((1 << len(sizes)) - 1, sizes, min(wanted.budget_bytes, IMPOSSIBLE - 1))
         try:
             for query in self._all:
                 prices.ask([query], 0)
             prices.reserve = prices.left // 2
+            prices.share_max = max(SHARE_MIN, round(FAIR_SHARES * wanted.calls_max / max(1, len(self._all))))
             for scope in (explorer.narrow, explorer.plain, fitting):
                 for query in self._all:
                     explorer.first_look(query, scope & fitting)
@@ -159,64 +162,56 @@ class _Search:
         self._used = used
         self._sizes = sizes
         self._all = range(len(terms.weights))
-        self._best: tuple[float, int] = (float("inf"), 0)
+        self._best = 0
+        self._model = Model(prices.facts, terms)
 
     def best(self) -> int:
         """The best set that was verified, or, when no questions are left, the best by what is known."""
-        self._offer(0)
         with suppress(SpentError):
             self._walk(0, self._explorer.narrow)
-            self._offer(choose(self._model(), self._best[1]))
             self._exchange()
-        self._offer(choose(self._model(), self._best[1]))
-        self._prices.reserve = 0
+        model = Model(self._prices.facts, self._terms)
+        config = choose(model, self._best)
+        self._prices.reserve, self._prices.share_max = 0, self._prices.calls
         with suppress(SpentError):
-            self._explorer.show(self._best[1])
-            self._prices.ask(self._all, self._best[1])
-        return self._model().pruned(self._best[1])
+            self._explorer.show(config)
+            self._prices.ask(self._all, config)
+        return Model(self._prices.facts, self._terms).pruned(config)
 
-    def _model(self, *, banned: int = 0) -> Model:
-        return Model(self._prices.facts, self._terms, banned=banned)
-
-    def _offer(self, config: int) -> None:
-        """Keep a set if it is the best; what is known by now counts for the one before, too."""
-        model = self._model()
-        self._best = min((model.total(each), each) for each in (config, self._best[1]))
-
-    def _walk(self, start: int, vocabulary: int, *, banned: int = 0) -> None:
+    def _walk(self, start: int, vocabulary: int, *, without: int = 0) -> None:
         """Take what gains most for its size, step by step; keep the set if it is the best so far.
 
         When the questions end half-way, what is known of the set must do.
         """
-        model = self._model(banned=banned)
+        model = self._model
         state = model.state(start)
         try:
-            self._learn(model, state, self._all, start)
+            self._learn(state, self._all, start)
             while True:
-                self._look(model, state, vocabulary)
-                found = model.best(state, 1.0)
+                self._look(state, vocabulary & ~without, without=without)
+                found = model.best(state, 1.0, without=without)
                 if not found:
                     break
                 model.move(state, state.config | found)
-                self._learn(model, state, [q for q in self._all if self._prices.relevant[q] & found], state.config)
+                self._learn(state, [q for q in self._all if self._prices.relevant[q] & found], state.config)
         finally:
-            self._offer(model.pruned(state.config))
+            self._best = min((self._best, model.pruned(state.config)), key=model.total)
 
-    def _look(self, model: Model, state: State, vocabulary: int) -> None:
+    def _look(self, state: State, vocabulary: int, *, without: int) -> None:
         """Ask what each statement would use beside a set, and what each of these indexes would do alone."""
-        here = state.config
+        model, here = self._model, state.config
         vocabulary = upto(vocabulary, self._sizes, self._terms.budget_bytes - model.size(here))
-        promised, readers = self._promised(model, state, vocabulary)
+        promised, readers = self._promised(state, vocabulary)
         density = {n: gain / max(self._sizes[n], 8192) for n, gain in promised.items()}
         for number in sorted(density, key=lambda n: -density[n]):
-            if density[number] <= model.score(state, model.best(state, 1.0)):
+            if density[number] <= model.score(state, model.best(state, 1.0, without=without)):
                 break
-            self._learn(model, state, readers[number], here | 1 << number)
+            self._learn(state, readers[number], here | 1 << number)
 
-    def _promised(self, model: Model, state: State, vocabulary: int) -> tuple[dict[int, float], dict[int, list[int]]]:
+    def _promised(self, state: State, vocabulary: int) -> tuple[dict[int, float], dict[int, list[int]]]:
         """What each index could gain at most of those that statements would use beside a set, and which would."""
         config = state.config | vocabulary
-        self._learn(model, state, self._all, config)
+        self._learn(state, self._all, config)
         promised: dict[int, float] = {}
         readers: dict[int, list[int]] = {}
         for query in self._all:
@@ -229,7 +224,7 @@ class _Search:
                 readers.setdefault(number, []).append(query)
         return {n: gain for n, gain in promised.items() if gain > self._terms.gain_min}, readers
 
-    def _learn(self, model: Model, state: State, queries: Iterable[int], config: int) -> None:
+    def _learn(self, state: State, queries: Iterable[int], config: int) -> None:
         facts = self._prices.facts
         before = {query: len(facts[query]) for query in queries}
         try:
@@ -237,28 +232,28 @@ class _Search:
         finally:
             for query, count in before.items():
                 for fact in facts[query][count:]:
-                    model.learn(query, fact, state)
+                    self._model.learn(query, fact, state)
 
     def _exchange(self) -> None:
         """Force in what promises most, or take out what is largest, and walk on, until that gives no better set."""
-        tried: set[tuple[int, int]] = set()
-        while moves := [move for move in self._moves() if move not in tried]:
-            config, number = moves[0]
-            tried.add(moves[0])
-            self._walk(config, (self._explorer.narrow | self._used) & ~number, banned=number)
+        tried: set[tuple[int, int, int]] = set()
+        vocabulary = self._explorer.narrow | self._used
+        while moves := [move for move in self._moves(vocabulary) if (self._best, *move) not in tried]:
+            entering, leaving = moves[0]
+            tried.add((self._best, entering, leaving))
+            start = self._best & ~leaving if leaving else self._model.making_room(self._best, entering)
+            self._walk(start, vocabulary, without=leaving)
 
-    def _moves(self) -> list[tuple[int, int]]:
-        """Sets to walk on from, and what must stay out of them."""
-        best = self._best[1]
-        model = self._model()
-        everything = upto(self._explorer.narrow | self._used, self._sizes, self._terms.budget_bytes)
-        promised, _ = self._promised(model, model.state(best), everything)
+    def _moves(self, vocabulary: int) -> list[tuple[int, int]]:
+        """Which index to force into the best set, or else to take out of it, in turn."""
+        fitting = upto(vocabulary, self._sizes, self._terms.budget_bytes)
+        promised, _ = self._promised(self._model.state(self._best), fitting)
         entering = sorted(promised, key=lambda n: -promised[n])
-        leaving = sorted(bits(best), key=lambda n: -self._sizes[n])
+        leaving = sorted(bits(self._best), key=lambda n: -self._sizes[n])
         moves = []
-        for pair in zip_longest(entering, leaving):
-            if pair[0] is not None:
-                moves.append((model.making_room(best, pair[0]), 0))
-            if pair[1] is not None:
-                moves.append((best & ~(1 << pair[1]), 1 << pair[1]))
+        for put_in, taken_out in zip_longest(entering, leaving):
+            if put_in is not None:
+                moves.append((1 << put_in, 0))
+            if taken_out is not None:
+                moves.append((0, 1 << taken_out))
         return moves

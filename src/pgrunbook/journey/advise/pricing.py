@@ -40,7 +40,8 @@ class Known:
 class Prices:
     """Asks the engine and remembers.  `relevant[q]` are the indexes that statement q could use.
 
-    `reserve` is how many questions are kept for later.
+    `reserve` is how many questions are kept for later, `share_max` how many one statement may take: the planner can
+    contradict itself where many tables are joined (it then searches at random), and such plans take longest.
     """
 
     def __init__(self, engine: Engine, statements: Sequence[Priced], *, calls_max: int) -> None:
@@ -53,6 +54,7 @@ class Prices:
         self.calls = 0
         self._calls_max = calls_max
         self.reserve = 0
+        self.share_max = calls_max
         self.facts: list[list[Known]] = [[] for _ in statements]
 
     @property
@@ -94,7 +96,7 @@ class Prices:
 
         Raises SpentError when no question is left.
         """
-        wanted = [q for q in queries if q not in self.failed and self.known(q, config) is None]
+        wanted = [q for q in queries if self._may_ask(q) and self.known(q, config) is None]
         if not wanted:
             return
         shown = 0
@@ -111,6 +113,9 @@ class Prices:
                 if self.left <= 0:
                     raise SpentError
                 self._explain(trial, query, config & shown, names)
+
+    def _may_ask(self, query: int) -> bool:
+        return query not in self.failed and len(self.facts[query]) < self.share_max
 
     def _explain(self, trial: Trial, query: int, config: int, names: Mapping[str, int]) -> None:
         statement = self.statements[query]

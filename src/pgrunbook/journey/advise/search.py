@@ -13,8 +13,8 @@ from operator import itemgetter, mul
 
 from pgrunbook.journey.advise.pricing import Known, bits
 
-EXPONENTS = (1.0, 0.8, 0.6, 0.4)  # how much size counts against gain; the best result is taken
-TRIALS_MAX = 100  # of the exchanges in one choice; a count, so that the same answers give the same choice
+EXPONENTS = (1.0, 0.6)  # how much size counts against gain; the best result is taken
+TRIALS_MAX = 50  # of the exchanges in one choice; a count, so that the same answers give the same choice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,15 +34,15 @@ class Terms:
 
 @dataclass(slots=True)
 class State:
-    """A set of indexes, what each statement costs with it, and what each bundle would gain beside it."""
+    """A set of indexes, what each statement costs with it, and what each bundle would spare beside it, writes apart."""
 
     config: int
     costs: list[float]
-    gains: list[float]
+    spared: list[float]
 
     def copy(self) -> State:
         """The same, to be changed apart."""
-        return State(config=self.config, costs=list(self.costs), gains=list(self.gains))
+        return State(config=self.config, costs=list(self.costs), spared=list(self.spared))
 
     def total(self, model: Model) -> float:
         """Weighted costs of all statements, and of the writes."""
@@ -53,14 +53,13 @@ class State:
 class Model:
     """The known plans of each statement, those that no other one beats."""
 
-    def __init__(self, facts: Sequence[Sequence[Known]], terms: Terms, *, banned: int = 0) -> None:
+    def __init__(self, facts: Sequence[Sequence[Known]], terms: Terms) -> None:
         self.terms = terms
         self._sizes: dict[int, int] = {}
         self._touched: dict[int, list[int]] = {}
-        self.plans: list[list[tuple[int, float]]] = [_best(of_one, banned) for of_one in facts]
+        self.plans: list[list[tuple[int, float]]] = [_best(of_one) for of_one in facts]
         self.affected: dict[int, list[int]] = {}
         self.bundles: list[int] = []
-        self._banned = banned
         self._masks = [_union(plans) for plans in self.plans]
         self._costs: list[dict[int, float]] = [{} for _ in self.plans]
         self._of_bundle: dict[int, int] = {}
@@ -111,10 +110,10 @@ class Model:
         return sum(weights[q] * self.cost(q, config) for q in range(len(self.plans))) + self.upkeep(config)
 
     def state(self, config: int) -> State:
-        """What each statement costs with a set, and what each bundle would gain beside it."""
+        """What each statement costs with a set, and what each bundle would spare beside it."""
         costs = [self.cost(q, config) for q in range(len(self.plans))]
-        gains = [self._gain(number, config, costs) for number in range(len(self.bundles))]
-        return State(config=config, costs=costs, gains=gains)
+        spared = [self._spared(bundle, config, costs) for bundle in self.bundles]
+        return State(config=config, costs=costs, spared=spared)
 
     def fill(self, state: State, exponent: float, *, without: int = 0) -> State:
         """Add what gains most for its size until nothing more fits or gains."""
@@ -129,14 +128,15 @@ class Model:
         left = terms.budget_bytes - self.size(state.config)
         best, best_score = 0, 0.0
         count_left = terms.count_max - state.config.bit_count()
-        for number, gain in enumerate(state.gains):
-            if gain <= floor:
+        for number, spared in enumerate(state.spared):
+            if spared <= floor:
                 continue
             bundle = self.bundles[number]
             missing = bundle & ~state.config
             if not missing or bundle & without:
                 continue
             size = self.size(missing)
+            gain = spared - self.upkeep(missing)
             if size > left or missing.bit_count() > count_left or gain <= floor * missing.bit_count():
                 continue
             score = gain / max(size, 8192) ** exponent
@@ -149,26 +149,49 @@ class Model:
         missing = bundle & ~state.config
         if not missing:
             return 0.0
-        return state.gains[self._of_bundle[bundle]] / max(self.size(missing), 8192)
+        gain = state.spared[self._of_bundle[bundle]] - self.upkeep(missing)
+        return gain / max(self.size(missing), 8192)
 
     def learn(self, query: int, fact: Known, state: State) -> None:
         """Take one more answer into account, here and in a state."""
-        if fact.used & self._banned or any(u == fact.used and c <= fact.cost for u, c in self.plans[query]):
+        if any(u == fact.used and c <= fact.cost for u, c in self.plans[query]):
             return
+        on_query, here = self._on_query.setdefault(query, []), state.config
+        before = [self.cost(query, here | self.bundles[number]) for number in on_query]
         bisect.insort(self.plans[query], (fact.used, fact.cost), key=itemgetter(1))
-        self._masks[query] |= fact.used
         self._costs[query].clear()
-        for number in bits(fact.used):
-            on = self.affected.setdefault(number, [])
-            if query not in on:
-                on.append(query)
-                self._touched.clear()
+        self._reach(query, fact.used)
+        before += [state.costs[query]] * (len(on_query) - len(before))
+        self._shift(query, state, before, here)
         if fact.used and fact.used not in self._of_bundle and self.size(fact.used) <= self.terms.budget_bytes:
             self._add(fact.used)
-            state.gains.append(0.0)
-        state.costs[query] = self.cost(query, state.config)
-        for bundle in self._on_query.get(query, ()):
-            state.gains[bundle] = self._gain(bundle, state.config, state.costs)
+            state.spared.append(self._spared(fact.used, here, state.costs))
+
+    def _reach(self, query: int, used: int) -> None:
+        """Note that a statement has a plan with these indexes."""
+        new = used & ~self._masks[query]
+        if not new:
+            return
+        for number in bits(new):
+            self.affected.setdefault(number, []).append(query)
+        on_query = self._on_query[query]
+        on_query += [n for n, b in enumerate(self.bundles) if b & new and not b & self._masks[query]]
+        self._masks[query] |= new
+        self._touched.clear()
+
+    def _shift(self, query: int, state: State, before: Sequence[float], config: int) -> None:
+        """Change what bundles would spare by what one statement's part of it has changed."""
+        mask, known, weight = self._masks[query], self._costs[query], self.terms.weights[query]
+        old, new = state.costs[query], self.cost(query, config)
+        for number, was in zip(self._on_query.get(query, ()), before, strict=True):
+            whole = (config | self.bundles[number]) & mask
+            cost = known.get(whole)
+            if cost is None:
+                cost = self.cost(query, whole)
+            changed = (new - cost) - (old - was)
+            if changed:
+                state.spared[number] += weight * changed
+        state.costs[query] = new
 
     def _add(self, bundle: int) -> None:
         number = self._of_bundle[bundle] = len(self.bundles)
@@ -178,28 +201,23 @@ class Model:
 
     def move(self, state: State, config: int) -> None:
         """Go on to another set, reckoning anew only what that changes."""
-        changed = state.config ^ config
+        here = state.config
+        for query in self.touched(here ^ config):
+            mask, known = self._masks[query], self._costs[query]
+            before = []
+            for number in self._on_query.get(query, ()):
+                whole = (here | self.bundles[number]) & mask
+                cost = known.get(whole)
+                before.append(self.cost(query, whole) if cost is None else cost)
+            self._shift(query, state, before, config)
         state.config = config
-        dirty = self.touched(changed)
-        for query in dirty:
-            state.costs[query] = self.cost(query, config)
-        stale = {number for query in dirty for number in self._on_query.get(query, ())}
-        for number in stale:
-            state.gains[number] = self._gain(number, config, state.costs)
 
-    def _gain(self, number: int, config: int, costs: Sequence[float]) -> float:
-        bundle = self.bundles[number]
-        missing = bundle & ~config
-        if not missing:
-            return 0.0
-        weights, whole, spared = self.terms.weights, config | bundle, 0.0
-        for query in self.touched(missing):
-            cost = self._costs[query].get(whole & self._masks[query])
-            if cost is None:
-                cost = self.cost(query, whole)
-            if cost < costs[query]:
-                spared += weights[query] * (costs[query] - cost)
-        return spared - self.upkeep(missing)
+    def _spared(self, bundle: int, config: int, costs: Sequence[float]) -> float:
+        """What the statements would be spared by a bundle beside a set."""
+        spared, whole = 0.0, config | bundle
+        for query in self.touched(bundle & ~config):
+            spared += self.terms.weights[query] * (costs[query] - self.cost(query, whole))
+        return spared
 
     def pruned(self, config: int) -> int:
         """Without what spares too little beside the others, least useful first."""
@@ -210,11 +228,11 @@ class Model:
                 return config
             config &= ~(1 << worst)
 
-    def making_room(self, config: int, number: int) -> int:
+    def making_room(self, config: int, entering: int) -> int:
         """A set with one more index, without those that lose least for their size as far as it does not fit."""
-        config |= 1 << number
+        config |= entering
         while self.size(config) > self.terms.budget_bytes or config.bit_count() > self.terms.count_max:
-            others = [n for n in bits(config) if n != number]
+            others = bits(config & ~entering)
             config &= ~(1 << min(others, key=lambda n: self._loss(n, config) / max(self.terms.sizes[n], 8192)))
         return config
 
@@ -244,7 +262,7 @@ def _exchanged(model: Model, config: int) -> int:
         for number in sorted(bits(state.config), key=lambda n: -model.terms.sizes[n]):
             if not state.config >> number & 1:
                 continue
-            for exponent in EXPONENTS[::2]:
+            for exponent in EXPONENTS:
                 if not trials:
                     return state.config
                 trials -= 1
@@ -267,12 +285,10 @@ def _without(model: Model, state: State, number: int, exponent: float) -> State:
     return found
 
 
-def _best(facts: Sequence[Known], banned: int) -> list[tuple[int, float]]:
+def _best(facts: Sequence[Known]) -> list[tuple[int, float]]:
     """Plans by cost; those left out need more and cost no less."""
     kept: list[tuple[int, float]] = []
     for fact in sorted(facts, key=lambda f: (f.cost, f.used.bit_count())):
-        if fact.used & banned:
-            continue
         if not any(not used & ~fact.used for used, _ in kept):
             kept.append((fact.used, fact.cost))
     return kept

@@ -8,6 +8,7 @@ pytest_plugins = (
     "tests.fix.server",
     "tests.fix.replica",
     "tests.fix.pooler",
+    "tests.fix.commands",
     "tests.fix.killed",
     "tests.fix.quizmentor",
 )

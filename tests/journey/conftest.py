@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.fix.commands import Commands
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,9 @@ class Ended:
 class CommandLine:
     """Runs `pgrunbook …` where nothing of the developer's is seen."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, commands: Commands) -> None:
         self.folder = folder
+        self._commands = commands
         self.env = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
@@ -36,7 +38,7 @@ class CommandLine:
         self._started: list[subprocess.Popen[str]] = []
 
     def start(self, *words: str | Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-        """Start a command and return its process."""
+        """Start a command and return its process, a new interpreter."""
         process = subprocess.Popen(
             [sys.executable, "-m", "pgrunbook.surfaces.cli.main", *map(str, words)],
             cwd=self.folder,
@@ -52,6 +54,9 @@ class CommandLine:
 
     def __call__(self, *words: str | Path, env: Mapping[str, str] | None = None) -> Ended:
         """Run a command to its end."""
+        quick = self._commands.run([*map(str, words)], self.folder, {**self.env, **(env or {})})
+        if quick is not None:
+            return Ended(*quick)
         process = self.start(*words, env=env)
         out, err = process.communicate(timeout=120)
         return Ended(process.returncode, out, err)
@@ -64,7 +69,7 @@ class CommandLine:
 
 
 @pytest.fixture
-def cli(tmp_path: Path) -> Iterator[CommandLine]:
-    made = CommandLine(tmp_path)
+def cli(tmp_path: Path, commands: Commands) -> Iterator[CommandLine]:
+    made = CommandLine(tmp_path, commands)
     yield made
     made.close()

@@ -44,6 +44,19 @@ def test_a_statement_is_explained_in_every_format(pg: FreshDatabase, cli: Comman
         assert (cli.folder / name).read_text(encoding="utf-8").startswith(begins)
 
 
+def test_an_index_that_is_proposed_is_costed_on_a_twin(pg: FreshDatabase, cli: CommandLine) -> None:
+    pg.execute(*SHOP)
+    asked = ("explain", pg.dsn, "select id from car where maker = 'm7' and model = 'x57'", "--format", "json")
+    found = json.loads(cli(*asked).out)
+    (scan,) = [one for one in found["insights"] if one["name"] == "slow_scan"]
+    assert scan["cures"][0]["sql"].startswith("CREATE INDEX CONCURRENTLY")
+    assert scan["evidence"]["estimated_cost_before"] == found["plan"]["tree"]["total_cost"]
+    assert scan["evidence"]["estimated_cost_with_index"] < scan["evidence"]["estimated_cost_before"] / 5
+    assert "Estimated (twin): with it the statement's cost falls from" in scan["detail"]
+    (plain,) = [one for one in json.loads(cli(*asked, "--engine", "none").out)["insights"] if one["cures"]]
+    assert "Estimated" not in plain["detail"]
+
+
 def test_what_cannot_be_explained_ends_with_one_message(pg: FreshDatabase, cli: CommandLine) -> None:
     pg.execute(*SHOP)
     (cli.folder / "empty.sql").write_text("-- nothing\n", encoding="utf-8")

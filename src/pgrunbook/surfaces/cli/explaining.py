@@ -9,8 +9,9 @@ from pathlib import Path
 
 from pgrunbook.errors import UsageError
 from pgrunbook.journey.advise.queries.advisor import Wish, explain
+from pgrunbook.journey.advise.queries.costing import costed
 from pgrunbook.model.explanation import Explanation
-from pgrunbook.pg.connect import resolve_dsn
+from pgrunbook.pg.connect import connect, resolve_dsn
 from pgrunbook.report import explanation as reports
 from pgrunbook.surfaces.cli.command import Invocation
 from pgrunbook.surfaces.cli.exits import Exit
@@ -33,6 +34,7 @@ def run(
     role: str | None,
     as_superuser: bool,
     timeout_s: float,
+    engine: str,
     form: str | None,
     output: Path | None,
 ) -> int:
@@ -50,8 +52,12 @@ def run(
         compare=compare,
         timeout_s=timeout_s,
     )
+    target = resolve_dsn(dsn, dsn_flag)
     with busy(invocation, "running it …" if analyze else "planning …"):
-        found = explain(resolve_dsn(dsn, dsn_flag), wish)
+        found = explain(target, wish)
+        if engine != "none" and any(one.cures for one in found.insights):
+            with connect(target, station="explain") as source:
+                found = costed(found, source, target, wanted=engine, role=role or found.asked.role)
     chosen = form or (_FORM_OF_SUFFIX.get(output.suffix.lower(), "text") if output is not None else "text")
     drawn = _rendered(found, chosen, invocation, to_file=output is not None)
     if output is None:

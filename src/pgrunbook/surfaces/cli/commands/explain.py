@@ -28,6 +28,13 @@ from pgrunbook.surfaces.cli.exits import PLANS
     help="How long a statement may run with --analyze and --compare.",
 )
 @click.option(
+    "--engine",
+    type=click.Choice(["auto", "twin", "hypopg", "none"]),
+    default="auto",
+    show_default=True,
+    help="What estimates the indexes that are proposed, if any are; none of them is built.",
+)
+@click.option(
     "--format",
     "form",
     type=click.Choice(["text", "json", "markdown", "html"]),

@@ -1,7 +1,7 @@
 """A plan as a file that people review: what each step runs, locks and how it is undone, and for which target.
 
-Only the steps' kinds and parameters are read back; the SQL beside them is for people.  When the two disagree, somebody
-edited one of them, and the plan is refused: what was reviewed must be what is run.
+Only the steps' kinds and parameters are read back; SQL, undo and lock beside them are for people.  When the two
+disagree, somebody edited one of them, and the plan is refused: what was reviewed must be what is run.
 """
 
 from __future__ import annotations
@@ -11,16 +11,20 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pgrunbook import __version__
 from pgrunbook.errors import Refused, UsageError
 from pgrunbook.journey.steps import load as load_step
 from pgrunbook.model import StepSpec
+from pgrunbook.model.misfit import misfit
 from pgrunbook.model.plan import Expected, MeasuredQuery, Plan, PlannedStep, TargetPrint
 
 FORMAT = 1
 _MARK = "pgrunbook_plan"
+_FIELDS = (_MARK, "version", "made_at", "target", "steps")
+_BINDING = {"sql": "SQL", "undo_sql": "undo", "reversible": "undo", "lock": "locks", "lock_budget_s": "locks"}
+Row = TypeVar("Row")
 
 
 def as_dict(plan: Plan) -> dict[str, Any]:
@@ -40,28 +44,39 @@ def load(path: Path) -> Plan:
         content = json.loads(path.read_text(encoding="utf-8", errors="surrogatepass"))
     except OSError as exc:
         raise UsageError(f"cannot read the plan {path}: {exc.strerror or exc}") from exc
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise UsageError(f"{path} is no plan: {exc}", hint="pgrunbook plan -o FILE writes one.") from exc
     if not isinstance(content, dict) or not isinstance(content.get(_MARK), int):
         raise UsageError(f"{path} is no plan of pgrunbook", hint="pgrunbook plan -o FILE writes one.")
     if content[_MARK] > FORMAT:
         raise UsageError(f"{path} was written by a newer pgrunbook ({content.get('version')})", hint="Update this one.")
+    if unknown := sorted(content.keys() - set(_FIELDS)):
+        raise UsageError(f"{path} holds {unknown[0]!r}, which no plan does")
     try:
         plan = Plan(
-            target=TargetPrint(**content["target"]),
+            target=_fitting(TargetPrint, content["target"]),
             steps=tuple(_step_again(stored) for stored in content["steps"]),
             made_at=datetime.fromisoformat(content["made_at"]),
         )
-        said = [tuple(stored["sql"]) for stored in content["steps"]]
+        said: list[Mapping[str, Any]] = [{**stored} for stored in content["steps"]]
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise UsageError(f"{path} is a broken plan: {type(exc).__name__}: {exc}") from exc
-    for number, (planned, sql) in enumerate(zip(plan.steps, said, strict=True), start=1):
-        if load_step(planned.step).statements() != sql:
+    for number, (planned, stored) in enumerate(zip(plan.steps, said, strict=True), start=1):
+        would = _step(planned)
+        if unknown := sorted(stored.keys() - would.keys()):
+            raise UsageError(f"step {number} of {path} holds {unknown[0]!r}, which no plan does")
+        if differing := [name for name in _BINDING if name not in stored or stored[name] != would[name]]:
             raise Refused(
-                f"step {number} of {path} says other SQL than it would run; nothing was changed",
+                f"step {number} of {path} says other {_BINDING[differing[0]]} than it would run; nothing was changed",
                 hint="Leave out whole steps, or make the plan again; single values cannot be edited.",
             )
     return plan
+
+
+def _fitting(row: type[Row], values: Mapping[str, Any]) -> Row:
+    if wrong := misfit(row, values):
+        raise ValueError(f"{row.__name__}: {wrong}")
+    return row(**values)
 
 
 def _step(planned: PlannedStep) -> dict[str, Any]:
@@ -86,7 +101,7 @@ def _step_again(stored: Mapping[str, Any]) -> PlannedStep:
     return PlannedStep(
         step=StepSpec(kind=spec["kind"], params={name: _tuples(value) for name, value in spec["params"].items()}),
         finding=stored["finding"],
-        queries=tuple(MeasuredQuery(**query) for query in stored["measured"]),
+        queries=tuple(_fitting(MeasuredQuery, query) for query in stored["measured"]),
         expected=_expected_again(stored.get("expected")),
     )
 

@@ -13,6 +13,7 @@ from typing import Any
 from pgrunbook.errors import UsageError
 from pgrunbook.journey.steps.step import Before, Stage, Step, params_of, spec_of
 from pgrunbook.model import Advice, StepSpec
+from pgrunbook.model.misfit import misfit
 
 __all__ = ["Before", "Stage", "Step", "advise", "kinds", "load", "spec_of"]
 
@@ -29,11 +30,14 @@ def kinds() -> dict[str, Any]:
 
 
 def load(spec: StepSpec) -> Step:
-    """Make the step again from its data.  Raises UsageError for a kind that this version does not know."""
+    """Make the step again from its data.  Raises UsageError for a kind or values that this version does not know."""
     try:
-        made: Step = kinds()[spec.kind](**params_of(spec))
+        step, params = kinds()[spec.kind], params_of(spec)
     except (KeyError, TypeError) as exc:
         raise UsageError(f"this version of pgrunbook cannot read a step of kind {spec.kind!r}") from exc
+    if wrong := misfit(step, params):
+        raise UsageError(f"this version of pgrunbook cannot read a step of kind {spec.kind!r}: {wrong}")
+    made: Step = step(**params)
     return made
 
 

@@ -4,7 +4,8 @@
 
 PostgreSQL 15 with HypoPG, scale factor 1, no keys, key width 2, budgets in HypoPG's bytes, weights 1.  The ratio of
 costs after and before is measured in a connection of its own, by HypoPG alone.  TPC-H at 320 MB of real bytes is built
-for real, too (not with --no-build).  A table, then one line; exit 0 only when every bar holds.
+for real, too (not with --no-build), and its queries are run before and after: none may be slower by more than a tenth
+beyond noise.  A table, then one line; exit 0 only when every bar holds.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any, Final
 
 import psycopg
 from benchmark_data import BenchServer, Query, queries
+from real_execution import Execution, before_and_after
 
 from pgrunbook.journey.advise.index_set import Order, advise_index_set
 from pgrunbook.journey.observe import observe
@@ -53,7 +55,7 @@ class Figures:
     calls: int
     cpu_s: float
     worst_ratio: float
-    is_real: bool = False
+    execution: Execution | None = None  # of indexes that were really built
 
     @property
     def holds(self) -> bool:
@@ -63,11 +65,12 @@ class Figures:
             and self.size_mb <= self.budget_mb
             and self.calls <= CALLS_MAX
             and self.cpu_s <= CPU_MAX_S
+            and (self.execution is None or self.execution.holds)
         )
 
     def row(self) -> str:
         """One line of the table."""
-        name = f"{self.benchmark}{' (built)' if self.is_real else ''}"
+        name = f"{self.benchmark}{' (built)' if self.execution is not None else ''}"
         return (
             f"{name:<14} {self.budget_mb:>6} {self.ratio:>7.4f} {self.bar:>7.4f} {self.size_mb:>8.1f}"
             f" {self.indexes:>7} {self.calls:>6} {self.cpu_s:>6.1f} {self.worst_ratio:>6.2f}"
@@ -133,22 +136,27 @@ def hypothetical(dsn: str, asked: Sequence[Query], advice: IndexAdvice) -> tuple
         return before, costs(conn, asked), size
 
 
-def built(dsn: str, asked: Sequence[Query], advice: IndexAdvice) -> tuple[list[float], list[float], float]:
-    """The same with the indexes really built, which are dropped again."""
+def built(dsn: str, asked: Sequence[Query], advice: IndexAdvice) -> tuple[list[float], list[float], float, Execution]:
+    """The same with the indexes really built, which are dropped again; the queries are run before and after."""
+    names: list[str] = []
+    sizes: list[float] = []
+
+    def build() -> None:
+        for number, index in enumerate(advice.proposed):
+            name = f"pgrunbook_bench_{number}"
+            conn.execute(_CREATE.sub(f"CREATE INDEX {name} ON", index.advice.sql, count=1).encode())
+            names.append(name)
+            row = conn.execute("select pg_relation_size(%s::regclass)", (name,)).fetchone()
+            assert row is not None  # noqa: S101 - one row
+            sizes.append(float(row[0]))
+            print(f"  built {row[0] / MB:8.1f} MB for {index.size_bytes / MB:.1f}: {index.name}", file=sys.stderr)
+
     with psycopg.connect(dsn, autocommit=True) as conn:
         conn.execute("set jit = off; set maintenance_work_mem = '512MB'")
-        before, size = costs(conn, asked), 0.0
-        names: list[str] = []
+        before = costs(conn, asked)
         try:
-            for number, index in enumerate(advice.proposed):
-                name = f"pgrunbook_bench_{number}"
-                conn.execute(_CREATE.sub(f"CREATE INDEX {name} ON", index.advice.sql, count=1).encode())
-                names.append(name)
-                row = conn.execute("select pg_relation_size(%s::regclass)", (name,)).fetchone()
-                assert row is not None  # noqa: S101 - one row
-                size += float(row[0])
-                print(f"  built {row[0] / MB:8.1f} MB for {index.size_bytes / MB:.1f}: {index.name}", file=sys.stderr)
-            return before, costs(conn, asked), size
+            execution = before_and_after(conn, asked, build)
+            return before, costs(conn, asked), sum(sizes), execution
         finally:
             for name in names:
                 conn.execute(f"drop index {name}".encode())
@@ -158,7 +166,12 @@ def measure(dsn: str, benchmark: str, budget_mb: int, *, is_real: bool = False) 
     """Choose for one budget and measure what was chosen."""
     asked = queries(dsn, benchmark)
     advice, cpu_s = chosen(dsn, asked, budget_mb, by_engine_sizes=not is_real)
-    before, after, size = (built if is_real else hypothetical)(dsn, asked, advice)
+    execution = None
+    if is_real:
+        before, after, size, execution = built(dsn, asked, advice)
+        print("\n".join(execution.rows()), file=sys.stderr)
+    else:
+        before, after, size = hypothetical(dsn, asked, advice)
     for index in advice.proposed:
         print(f"  {index.size_bytes / MB:8.1f} MB  {index.advice.sql.splitlines()[0]}", file=sys.stderr)
     for blind in advice.blind:
@@ -173,7 +186,7 @@ def measure(dsn: str, benchmark: str, budget_mb: int, *, is_real: bool = False) 
         calls=advice.planner.whatif_calls if advice.planner is not None else 0,
         cpu_s=cpu_s,
         worst_ratio=max(a / b for a, b in zip(after, before, strict=True)),
-        is_real=is_real,
+        execution=execution,
     )
 
 
@@ -194,9 +207,11 @@ def main(words: Sequence[str]) -> int:
                 results.append(measure(dsn, benchmark, budget_mb, is_real=is_real))
                 print(results[-1].row(), flush=True)
     held = sum(result.holds for result in results)
+    run = [result.execution.in_words() for result in results if result.execution is not None]
     print(
         f"advisor: {held} of {len(results)} budgets hold;"
         f" most calls {max(result.calls for result in results)}, most CPU {max(r.cpu_s for r in results):.1f} s"
+        f"{''.join(f'; {words}' for words in run)}"
     )
     return 0 if held == len(results) else 1
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import itertools
 import random
+import time
+
+import pytest
 
 from pgrunbook.journey.advise.pricing import Known, bits
-from pgrunbook.journey.advise.search import Model, Terms, choose
+from pgrunbook.journey.advise.search import Model, State, Terms, choose
 
 
 def made_up(seed: int, *, budget: int) -> Model:
@@ -54,3 +57,51 @@ def test_what_costs_more_to_keep_than_it_spares_is_not_chosen() -> None:
 
 def test_no_room_means_no_index() -> None:
     assert choose(made_up(1, budget=0)) == 0
+
+
+def test_the_same_answers_give_the_same_choice_however_slow_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = [choose(made_up(seed, budget=250 * 8192)) for seed in range(6)]
+    clock = itertools.count(step=10.0)
+    for name in ("process_time", "perf_counter", "monotonic", "time"):
+        monkeypatch.setattr(time, name, lambda: next(clock))
+    assert [choose(made_up(seed, budget=250 * 8192)) for seed in range(6)] == quick
+
+
+def test_what_is_learnt_on_the_way_is_reckoned_as_if_it_had_been_known_before() -> None:
+    dice = random.Random(5)  # noqa: S311 - no secret
+    for seed in range(5):
+        model = made_up(seed, budget=400 * 8192)
+        facts = [[Known(used, used, cost) for used, cost in plans] for plans in model.plans]
+        state = model.state(0)
+        for _ in range(60):
+            query = dice.randrange(len(facts))
+            used = sum({1 << dice.randrange(10) for _ in range(dice.choice((1, 2, 3)))})
+            fact = Known(used, used, dice.uniform(1, 400))
+            model.learn(query, fact, state)
+            facts[query].append(fact)
+            if dice.random() < 0.3:
+                model.move(state, state.config ^ 1 << dice.randrange(10))
+            anew = Model(facts, model.terms)
+            assert state.total(model) == pytest.approx(anew.total(state.config))
+            assert spared(model, state) == pytest.approx(spared(model, model.state(state.config)), abs=1e-6)
+
+
+def spared(model: Model, state: State) -> dict[int, float]:
+    return dict(zip(model.bundles, state.spared, strict=True))
+
+
+def test_room_is_made_by_what_loses_least_for_its_size() -> None:
+    facts = [
+        [Known(0, 0, 100.0), Known(1, 1, 20.0)],
+        [Known(0, 0, 100.0), Known(2, 2, 90.0)],
+        [Known(0, 0, 100.0), Known(4, 4, 50.0)],
+    ]
+    terms = Terms(
+        sizes=[8192, 8192, 16384],
+        upkeep=[0.0] * 3,
+        weights=[1.0] * 3,
+        budget_bytes=3 * 8192,
+        count_max=9,
+        gain_min=0.0,
+    )
+    assert bits(Model(facts, terms).making_room(0b011, 0b100)) == [0, 2]

@@ -24,7 +24,7 @@ from pgrunbook.journey.workload.proposals import Extensions
 
 CALLS_MAX = 2500
 UNLIMITED = 1 << 62
-FAIR_SHARES = 1.5  # of all questions divided by the statements: so many at most for one of them
+FAIR_SHARES = 2  # of all questions divided by the statements: so many at most for one of them
 SHARE_MIN = 10
 IMPOSSIBLE = 1 << 61  # the size of what the engine refused to try
 

@@ -2,6 +2,7 @@
 
 A worker is a child of the postmaster, which has waited for it by the time the query ends, so that its time is found in
 the postmaster's own figures.  Each query counts with the least of some runs; what the runs before differ by is noise.
+A query that runs too long is stopped, and what it took until then counts: of its full time that is the least.
 """
 
 from __future__ import annotations
@@ -16,32 +17,59 @@ import psycopg
 from benchmark_data import Query
 
 RUNS: Final = 3
+LIMIT_S: Final = 60
 SLOWER_MAX_RATIO: Final = 1.10
 TICK_S: Final = 1.0 / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Runs:
+    """Processor seconds of some runs of one query."""
+
+    seconds: tuple[float, ...]
+    is_stopped: bool
+
+    @property
+    def least_s(self) -> float:
+        """The quickest run."""
+        return min(self.seconds)
+
+    def in_words(self) -> str:
+        """The quickest run; at least that much when it was stopped."""
+        return f"{'>' if self.is_stopped else ' '}{self.least_s:8.2f} s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timed:
-    """One query's runs before and after, in processor seconds."""
+    """One query before and after."""
 
     number: int
-    before_s: tuple[float, ...]
-    after_s: tuple[float, ...]
+    before: Runs
+    after: Runs
 
     @property
     def ratio(self) -> float:
         """Least after through least before."""
-        return max(min(self.after_s), TICK_S) / max(min(self.before_s), TICK_S)
+        return max(self.after.least_s, TICK_S) / max(self.before.least_s, TICK_S)
 
     @property
     def noise_s(self) -> float:
         """What runs of the same plan differ by; at least what the clock cannot tell."""
-        return max(max(self.before_s) - min(self.before_s), 2 * TICK_S)
+        return max(max(self.before.seconds) - self.before.least_s, 2 * TICK_S)
 
     @property
     def holds(self) -> bool:
         """Whether it is not slower by more than a tenth beyond noise."""
-        return min(self.after_s) <= SLOWER_MAX_RATIO * min(self.before_s) + self.noise_s
+        if self.after.is_stopped:
+            return self.before.is_stopped
+        return self.after.least_s <= SLOWER_MAX_RATIO * self.before.least_s + self.noise_s
+
+    def in_words(self) -> str:
+        """A line of the table."""
+        return (
+            f"  q{self.number:<3} {self.before.in_words()} {self.after.in_words()}  ratio {self.ratio:5.2f}"
+            f"  noise {self.noise_s:.2f} s{'' if self.holds else '  SLOWER'}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +81,12 @@ class Execution:
     @property
     def before_s(self) -> float:
         """Of all queries."""
-        return sum(min(timed.before_s) for timed in self.queries)
+        return sum(timed.before.least_s for timed in self.queries)
 
     @property
     def after_s(self) -> float:
         """Of all queries."""
-        return sum(min(timed.after_s) for timed in self.queries)
+        return sum(timed.after.least_s for timed in self.queries)
 
     @property
     def worst(self) -> Timed:
@@ -72,17 +100,16 @@ class Execution:
 
     def rows(self) -> list[str]:
         """A line a query."""
-        return [
-            f"  q{timed.number:<3} {min(timed.before_s):8.2f} s {min(timed.after_s):8.2f} s  ratio {timed.ratio:5.2f}"
-            f"  noise {timed.noise_s:.2f} s{'' if timed.holds else '  SLOWER'}"
-            for timed in self.queries
-        ]
+        return [timed.in_words() for timed in self.queries]
 
     def in_words(self) -> str:
         """Totals and the worst query."""
+        stopped = sum(timed.before.is_stopped for timed in self.queries)
+        least = f" at least ({stopped} stopped after {LIMIT_S} s)" if stopped else ""
+        slower = sum(not timed.holds for timed in self.queries)
         return (
-            f"real execution {self.before_s:.1f} s before, {self.after_s:.1f} s after (CPU),"
-            f" worst q{self.worst.number} {self.worst.ratio:.2f}"
+            f"real execution {self.before_s:.1f} s before{least}, {self.after_s:.1f} s after (CPU),"
+            f" {slower} slower, worst q{self.worst.number} {self.worst.ratio:.2f}"
         )
 
 
@@ -93,21 +120,38 @@ def before_and_after(conn: psycopg.Connection[Any], asked: Sequence[Query], chan
     after = _runs(conn, asked)
     return Execution(
         queries=tuple(
-            Timed(number=query.number, before_s=before[query.number], after_s=after[query.number]) for query in asked
+            Timed(number=query.number, before=before[query.number], after=after[query.number]) for query in asked
         )
     )
 
 
-def _runs(conn: psycopg.Connection[Any], asked: Sequence[Query]) -> dict[int, tuple[float, ...]]:
-    backend = conn.info.backend_pid
-    postmaster = int(_stat(backend)[1])
+def _runs(conn: psycopg.Connection[Any], asked: Sequence[Query]) -> dict[int, Runs]:
     found: dict[int, list[float]] = {query.number: [] for query in asked}
+    over: set[int] = set()
+    conn.execute(f"set statement_timeout = '{LIMIT_S}s'".encode())
     for _ in range(RUNS):
         for query in asked:
-            began = _own_s(backend) + _children_s(postmaster)
-            conn.execute(query.text.encode()).fetchall()
-            found[query.number].append(_own_s(backend) + _children_s(postmaster) - began)
-    return {number: tuple(seconds) for number, seconds in found.items()}
+            if query.number in over:
+                continue
+            seconds, is_whole = _run(conn, query)
+            if not is_whole:
+                over.add(query.number)
+            if is_whole or not found[query.number]:
+                found[query.number].append(seconds)
+    conn.execute("set statement_timeout = 0")
+    return {number: Runs(seconds=tuple(s), is_stopped=number in over and len(s) == 1) for number, s in found.items()}
+
+
+def _run(conn: psycopg.Connection[Any], query: Query) -> tuple[float, bool]:
+    """The processor seconds of one run, and whether it came to its end."""
+    backend = conn.info.backend_pid
+    postmaster = int(_stat(backend)[1])
+    began, is_whole = _own_s(backend) + _children_s(postmaster), True
+    try:
+        conn.execute(query.text.encode()).fetchall()
+    except psycopg.errors.QueryCanceled:
+        is_whole = False
+    return _own_s(backend) + _children_s(postmaster) - began, is_whole
 
 
 def _stat(pid: int) -> list[str]:

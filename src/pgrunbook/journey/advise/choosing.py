@@ -26,6 +26,7 @@ CALLS_MAX = 2500
 UNLIMITED = 1 << 62
 FAIR_SHARES = 2  # of all questions divided by the statements: so many at most for one of them
 SHARE_MIN = 10
+VAIN_MAX = 20  # moves in a row that gave no better set: then nothing more is looked for
 IMPOSSIBLE = 1 << 61  # the size of what the engine refused to try
 
 
@@ -172,7 +173,7 @@ class _Search:
             self._exchange()
         model = Model(self._prices.facts, self._terms)
         config = choose(model, self._best)
-        self._prices.reserve, self._prices.share_max = 0, self._prices.calls
+        self._prices.reserve, self._prices.share_max = 0, self._prices.calls + 1
         with suppress(SpentError):
             self._explorer.show(config)
             self._prices.ask(self._all, config)
@@ -235,14 +236,19 @@ class _Search:
                     self._model.learn(query, fact, state)
 
     def _exchange(self) -> None:
-        """Force in what promises most, or take out what is largest, and walk on, until that gives no better set."""
+        """Force in what promises most, or take out what is largest, and walk on, until that is mostly in vain."""
         tried: set[tuple[int, int, int]] = set()
         vocabulary = self._explorer.narrow | self._used
-        while moves := [move for move in self._moves(vocabulary) if (self._best, *move) not in tried]:
+        vain = 0
+        while vain < VAIN_MAX and (
+            moves := [move for move in self._moves(vocabulary) if (self._best, *move) not in tried]
+        ):
             entering, leaving = moves[0]
             tried.add((self._best, entering, leaving))
             start = self._best & ~leaving if leaving else self._model.making_room(self._best, entering)
+            before = self._best
             self._walk(start, vocabulary, without=leaving)
+            vain = vain + 1 if self._best == before else 0
 
     def _moves(self, vocabulary: int) -> list[tuple[int, int]]:
         """Which index to force into the best set, or else to take out of it, in turn."""

@@ -48,6 +48,7 @@ from pgrunbook.pg.parse import Parser
 from pgrunbook.report.words import counted
 
 COST_MS: Final = SCANNED_ROW_MS / 0.0125  # a unit of the planner's cost: a scan counts 0.0125 for a row and condition
+COST_FLOOR: Final = 10.0  # of all runs in a file together: less is a few microseconds
 WORSE_RATIO: Final = 1.05
 HELPED_RATIO: Final = 0.99
 SPACE_RATIO: Final = 0.02
@@ -143,7 +144,7 @@ class _Advisor:
         includes = order.includes and budget_bytes >= ROOMY_RATIO * tables_bytes
         wanted = Wanted(
             budget_bytes=budget_bytes,
-            gain_min=thresholds.saved_ms_min if self._is_counted else 0.0,
+            gain_min=thresholds.saved_ms_min if self._is_counted else COST_FLOOR * COST_MS,
             space_ratio=SPACE_RATIO if order.budget_bytes is None else 0.0,
             tables_bytes=tables_bytes,
             calls_max=order.calls_max,

@@ -113,3 +113,38 @@ def test_nothing_worth_it_is_an_answer_and_wrong_words_are_one_message(cli: Comm
     ):
         wrong = cli("advise", "indexes", shop.dsn, *words)
         assert (wrong.code, said in wrong.err) == (64, True), wrong.err
+
+
+def test_what_the_workload_does_not_miss_can_go(cli: CommandLine, shop: FreshDatabase) -> None:
+    """Superseded, never read, and never read so far but by this workload."""
+    shop.execute(
+        "create index narrow on orders (customer)",
+        "create index copied on orders (id)",
+        "create index notes on orders (note)",
+        "create index emails on customers (email)",
+        "alter table customers alter email set statistics 200",  # a transaction after the indexes were made
+        "vacuum analyze orders, customers",
+        "update orders set note = note || 'x' where id < 100",
+        "update customers set email = email || 'x' where id < 100",
+    )
+    conn = shop.connect()
+    for number in range(60):
+        conn.execute("select from orders where id = %s", (number,))
+        conn.execute("select from customers where id = %s", (number,))
+    conn.execute("select pg_stat_force_next_flush()")
+    conn.close()
+    (cli.folder / "app.sql").write_text(
+        "-- weight: 50\nselect * from orders where customer = 42 order by at desc limit 3;\n"
+        "select id from customers where email = 'c7@example.org';\n"
+    )
+    asked = ("advise", "indexes", shop.dsn, "--workload", "app.sql", "--engine", "twin", "--max-width", "2")
+    found = json.loads(cli(*asked, "--format", "json").out)
+    gone = {one["name"]: one["why"] for one in found["dropped"]}
+    assert gone["public.narrow"] == "superseded"
+    assert gone["public.copied"] == "duplicate"
+    assert gone["public.notes"] == "unused"
+    assert "public.emails" not in gone
+    assert not {"public.orders_pkey", "public.customers_pkey"} & gone.keys()
+    script = cli(*asked, "--format", "sql").out
+    assert script.index("CREATE INDEX") < script.index("DROP INDEX CONCURRENTLY public.narrow;")
+    assert "-- undo: CREATE INDEX CONCURRENTLY narrow ON public.orders USING btree (customer);" in script

@@ -252,7 +252,7 @@ def _chain(raw: bytes, path: Path) -> tuple[Record, ...]:
             record = json.loads(line)
             body = {name: value for name, value in record.items() if name != "sha256"}
             is_sound = line == _line(record) and record["sha256"] == _digest(body)
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             is_sound = False
             record = {}
         if not is_sound:
@@ -270,7 +270,7 @@ def _compare_with_head(records: tuple[Record, ...], raw: bytes, folder: Path) ->
     try:
         head = json.loads(raw)
         seq, sha256 = int(head["seq"]), str(head["sha256"])
-    except (ValueError, TypeError, KeyError) as exc:
+    except (ValueError, TypeError, KeyError, RecursionError) as exc:
         raise _damaged(folder / FILE, f"its head file {HEAD} cannot be read") from exc
     if seq > len(records):
         raise _damaged(folder / FILE, f"it ends at record {len(records)}, but record {seq} was written")

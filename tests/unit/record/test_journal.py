@@ -315,3 +315,13 @@ def test_history_tells_what_became_of_each_step(tmp_path: Path) -> None:
     assert first.planned.step.params["keys"] == ("a", "b")
     assert first.planned.queries == (MeasuredQuery(text="select $1", queryid=-7, role="app"),)
     assert first.reason == "because"
+
+
+def test_lines_that_nest_without_end_are_damage(tmp_path: Path) -> None:
+    path = fill(tmp_path, 1)
+    (tmp_path / HEAD).write_text("[" * 100_000)
+    with pytest.raises(Refused, match="head file"):
+        verify(tmp_path)
+    path.write_bytes(path.read_bytes() + b"[" * 100_000 + b"\n")
+    with pytest.raises(Refused, match="record 2 was edited"):
+        read(tmp_path)

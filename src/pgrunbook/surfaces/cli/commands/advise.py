@@ -53,11 +53,11 @@ def advise(ctx: click.Context, /, words: tuple[str, ...], dsn_flag: str | None, 
       pgrunbook advise pool --window 60 --instances 10 --pool-size 20 --format ini
       pgrunbook advise policies --format markdown -o policies.md
 
-    TOPIC is indexes (a set that fits together, and those that can go, chosen by planning the workload on a twin of the
-    database or with HypoPG; `-- weight: N` before a statement of the file counts it N times), settings (from the machine's size,
-    corrected by what the server counted), policies (cheaper, provably the same), vacuum (what is due, and settings by
-    real write rates), pool (sizes by real demand), or a family of checks (index, sessions, queries …); without it, all
-    that has advice.  Changes nothing.
+    TOPIC is indexes (a set that fits together, and those that can go, chosen by planning the workload on a twin of
+    the database or with HypoPG; `-- weight: N` before a statement of the file counts it N times), settings (from
+    the machine's size, corrected by what the server counted), policies (cheaper, provably the same), vacuum (what
+    is due, and settings by real write rates), pool (sizes by real demand), or a family of checks (index, sessions,
+    queries …); without it, all that has advice.  Changes nothing.
     """  # noqa: D301 - \b is click's mark for text that is not wrapped
     from pgrunbook.surfaces.cli.advising import run  # noqa: PLC0415 - psycopg takes its time
 

@@ -94,8 +94,8 @@ def checks_of(case: Case) -> tuple[str, ...]:
     return (case.check,) if isinstance(case, Fault) else ()
 
 
-def take(case: Case, servers: Servers, major: int, score: Score) -> str:
-    """One case on a fresh database; returns the row to print."""
+def take(case: Case, servers: Servers, major: int, score: Score, *, only: tuple[str, ...] = ()) -> str:
+    """One case on a fresh database; returns the row to print.  `only`: of a fault, ask no more than these checks."""
     with servers.fresh_database(major) as database:
         database.execute(*HEALTHY, *case.sql)
         with case.stage(database) if case.stage else contextlib.nullcontext() as staged:
@@ -108,11 +108,11 @@ def take(case: Case, servers: Servers, major: int, score: Score) -> str:
             if isinstance(case, Decoy):
                 return _decoy(case, diagnose(dsn, case, skip=NOT_DURABLE), score)
             wanted = place.object if case.object == "?" else case.object
-            seen = diagnose(dsn, case)
+            seen = diagnose(dsn, case, only=only)
             row = _fault(case, wanted, seen, score)
             if case.blindfold is not None:
                 role = database.role("blindfolded", options=case.blindfold)
-                row += _blindfold(case, diagnose(database.dsn_as(role), case), score)
+                row += _blindfold(case, diagnose(database.dsn_as(role), case, only=only), score)
             if score.mends and case.altered is None:
                 row += _mend(case, wanted, seen, dsn, score)
             return row

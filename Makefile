@@ -16,7 +16,7 @@ demo: setup  ## throw-away servers, the sick QuizMentor, the whole round, before
 
 test: setup  ## everything, on a fresh machine: sets up what is missing, then unit, arch, pg and journey tests
 	tools/packages.sh test
-	$(BIN)/python -m pytest -n 3 --dist worksteal $(PYTEST_ARGS) || \
+	$(BIN)/python -m pytest -n 4 --dist worksteal $(PYTEST_ARGS) || \
 	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none  # what a busy machine upset is asked once more, alone
 
 test-fast: setup  ## unit and architecture tests only (seconds)

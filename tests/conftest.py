@@ -5,9 +5,7 @@ import signal
 from tests.fix.memory import prefer_memory
 
 prefer_memory()
-if (
-    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-):  # as shells start what runs in the background
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as shells start what runs in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = (

@@ -217,6 +217,18 @@ def test_an_interrupted_owner_cleans_up_itself() -> None:
     assert processes_of(*told["homes"]) == []
 
 
+def test_who_asked_to_keep_a_server_may_still_stop_it(any_binaries: Binaries) -> None:
+    cluster = start_cluster(binaries=any_binaries)
+    cluster.keep()
+    home = cluster.home.path
+    sweep()
+    assert home.exists()
+    assert stop_kept(home) == 1
+    assert not home.exists()
+    assert processes_of(home) == []
+    assert stop_kept(home) == 0
+
+
 def test_a_kept_server_outlives_its_owner_until_it_is_stopped() -> None:
     with owner_process() as (process, told):
         process.communicate("keep\n")

@@ -63,6 +63,7 @@ class Home:
         self._mark = replace(self._mark, kept=True)
         marks.write(self._mark_fd, self._mark)
         _open_homes.pop(id(self), None)
+        _kept_homes.append(self)
 
     def end_processes(self) -> None:
         """End what still works inside and keep the directory."""
@@ -79,7 +80,17 @@ class Home:
 
 
 _open_homes: dict[int, Home] = {}
+_kept_homes: list[Home] = []  # of this process, which may still change its mind
 _armed_for_pid: int | None = None
+
+
+def end_kept(path: Path | None) -> int:
+    """End and remove what this very process asked to keep: one home, or all; how many those were."""
+    ending_now = [home for home in _kept_homes if path is None or home.path == path]
+    for home in ending_now:
+        home.end()
+        _kept_homes.remove(home)
+    return len(ending_now)
 
 
 def _make_directory(prefix: str, account: Account) -> Path:

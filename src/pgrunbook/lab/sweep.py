@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pgrunbook.lab import mark as marks
 from pgrunbook.lab.ending import end_and_remove, lodgers, remove_tree
-from pgrunbook.lab.home import SHORT_BASE
+from pgrunbook.lab.home import SHORT_BASE, end_kept
 
 UNFINISHED_MARK_AGE_S = 60.0
 
@@ -25,8 +25,13 @@ def sweep() -> int:
 
 
 def stop_kept(home: Path | None = None) -> int:
-    """End and remove what this user asked to keep (`Cluster.keep`) and whose maker has ended: one home, or all."""
-    return sum(_sweep_one(path, kept_too=True) for path in _homes_of_this_user() if home is None or path == home)
+    """End and remove what this user asked to keep (`Cluster.keep`): one home, or all.  How many that were.
+
+    Those of other processes that are still alive stay: they may be at work on them.
+    """
+    return end_kept(home) + sum(
+        _sweep_one(path, kept_too=True) for path in _homes_of_this_user() if home is None or path == home
+    )
 
 
 def _homes_of_this_user() -> Iterator[Path]:

@@ -1,7 +1,6 @@
 """Runs commands in forks of a process that has loaded the program: `python -m tests.fix.commands`.
 
-A fork costs milliseconds where a new interpreter that loads all checks costs a second.  One request a line, as JSON;
-the answer is the exit code, or the negative number of the signal that ended the fork.
+The answer is the exit code, or the negative number of the signal that ended the fork.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import threading
@@ -19,8 +17,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from tests.fix.forks import Forks
 
-ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {"LC_ALL": "C.UTF-8", "PYTHONWARNINGS": "error"}  # what an interpreter heeds as it starts
 
 
@@ -30,14 +28,7 @@ class Commands:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._one = threading.Lock()
-        self._parent = subprocess.Popen(
-            [sys.executable, "-m", "tests.fix.commands"],
-            cwd=ROOT,
-            env={**os.environ, **ENVIRONMENT},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self._forks = Forks("tests.fix.commands", ENVIRONMENT)
 
     def run(self, words: Sequence[str], folder: Path, env: Mapping[str, str]) -> tuple[int, str, str] | None:
         """Run a command to its end: exit code and what it wrote; None while another one runs."""
@@ -47,21 +38,14 @@ class Commands:
             with tempfile.TemporaryDirectory(dir=self._folder) as written:
                 out, err = Path(written, "out"), Path(written, "err")
                 request = {"words": words, "folder": str(folder), "env": env, "out": str(out), "err": str(err)}
-                assert self._parent.stdin is not None
-                assert self._parent.stdout is not None
-                self._parent.stdin.write(json.dumps(request) + "\n")
-                self._parent.stdin.flush()
-                code = int(self._parent.stdout.readline())
+                self._forks.ask(request)
+                code = self._forks.answer()
                 return code, out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8")
         finally:
             self._one.release()
 
     def close(self) -> None:
-        assert self._parent.stdin is not None
-        assert self._parent.stdout is not None
-        self._parent.stdin.close()
-        self._parent.wait()
-        self._parent.stdout.close()
+        self._forks.close()
 
 
 @pytest.fixture(scope="session")

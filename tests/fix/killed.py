@@ -1,7 +1,6 @@
 """Acts in a process of its own and is killed there: `python -m tests.fix.killed` forks for each request.
 
-A fork costs milliseconds where a new interpreter costs a second.  One request a line, as JSON; two answers: the pid of
-the fork, then how it ended.
+Two answers to each request: the pid of the fork, then how it ended.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from tests.fix.forks import Forks
 
 from pgrunbook.errors import RunbookError
 from pgrunbook.journey.act import apply, undo
@@ -29,7 +28,6 @@ from pgrunbook.pg.connect import Session
 from pgrunbook.record import Journal
 
 FAST = Patience(tries=3, pause_s=0.05, longest_pause_s=0.1)
-ROOT = Path(__file__).parents[2]
 
 
 class NeverBetter:
@@ -51,13 +49,7 @@ class Killable:
     """Starts forks that act, and are killed when a phase begins, or by the test."""
 
     def __init__(self) -> None:
-        self._parent = subprocess.Popen(
-            [sys.executable, "-m", "tests.fix.killed"],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self._forks = Forks("tests.fix.killed", {})
 
     def start(
         self,
@@ -76,25 +68,15 @@ class Killable:
             "specs": specs, "dsn": dsn, "folder": str(folder), "die_at": die_at, "better": better, "what": what,
             "die_after_ms": die_after_ms,
         }  # fmt: skip
-        assert self._parent.stdin is not None
-        self._parent.stdin.write(json.dumps(request) + "\n")
-        self._parent.stdin.flush()
-        return int(self._answer())
+        self._forks.ask(request)
+        return self._forks.answer()
 
     def ended(self) -> int:
         """Wait for the fork: its exit code, or the negative number of the signal that ended it."""
-        return int(self._answer())
+        return self._forks.answer()
 
     def close(self) -> None:
-        assert self._parent.stdin is not None
-        assert self._parent.stdout is not None
-        self._parent.stdin.close()
-        self._parent.wait()
-        self._parent.stdout.close()
-
-    def _answer(self) -> str:
-        assert self._parent.stdout is not None
-        return self._parent.stdout.readline()
+        self._forks.close()
 
 
 @pytest.fixture(scope="session")

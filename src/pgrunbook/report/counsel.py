@@ -78,15 +78,7 @@ def _proposal(one: Proposal) -> dict[str, Any]:
 
 
 def _advice(advice: Advice) -> dict[str, Any]:
-    return {
-        "title": advice.title,
-        "sql": advice.sql,
-        "undo_sql": advice.undo_sql,
-        "lock": advice.lock.value,
-        "reversible": advice.reversible,
-        "risk": advice.risk,
-        "step": advice.step.kind if advice.step is not None else None,
-    }
+    return {**json.advice_dict(advice), "step": advice.step.kind if advice.step is not None else None}
 
 
 def by_area(found: Iterable[One]) -> list[tuple[str, list[One]]]:

@@ -121,18 +121,7 @@ def _insight(one: Insight) -> dict[str, Any]:
         "nodes": list(one.nodes),
         "share": one.share,
         "evidence": {name: json.plain_value(value) for name, value in one.evidence.items()},
-        "cures": [_advice(advice) for advice in one.cures],
-    }
-
-
-def _advice(advice: Advice) -> dict[str, Any]:
-    return {
-        "title": advice.title,
-        "sql": advice.sql,
-        "undo_sql": advice.undo_sql,
-        "lock": advice.lock.value,
-        "reversible": advice.reversible,
-        "risk": advice.risk,
+        "cures": [json.advice_dict(advice) for advice in one.cures],
     }
 
 
@@ -151,7 +140,7 @@ def _rewrite(one: Rewrite) -> dict[str, Any]:
         "unplanned": one.unplanned or None,
         "comparison": dataclasses.asdict(one.comparison) if one.comparison is not None else None,
         "not_compared": one.not_compared or None,
-        "needs": [_advice(advice) for advice in one.needs],
+        "needs": [json.advice_dict(advice) for advice in one.needs],
     }
 
 
@@ -164,7 +153,7 @@ def _note(one: Note) -> dict[str, Any]:
         "name": one.name,
         "title": one.title,
         "reason": one.reason,
-        "advice": [_advice(advice) for advice in one.advice],
+        "advice": [json.advice_dict(advice) for advice in one.advice],
     }
 
 

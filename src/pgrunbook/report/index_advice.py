@@ -9,6 +9,7 @@ from typing import Any
 
 from pgrunbook.model.advice import DroppedIndex, HelpedQuery, IndexAdvice, PlannerReport, ProposedIndex
 from pgrunbook.model.verdict import Advice
+from pgrunbook.report.json import advice_dict
 from pgrunbook.report.words import clean, counted, duration, size
 
 SHOWN_CHARS = 90
@@ -34,11 +35,7 @@ def _plain(advice: IndexAdvice) -> dict[str, Any]:
 def _plain_advice(advice: Advice) -> dict[str, Any]:
     step = advice.step
     return {
-        "title": advice.title,
-        "sql": advice.sql,
-        "undo_sql": advice.undo_sql,
-        "lock": str(advice.lock),
-        "risk": advice.risk,
+        **advice_dict(advice),
         "step": {"kind": step.kind, "params": dict(step.params)} if step is not None else None,
     }
 

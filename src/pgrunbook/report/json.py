@@ -73,7 +73,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "effect": _effect(finding.effect),
         "section": finding.section,
         "fingerprint": finding.fingerprint,
-        "advice": [_advice(advice) for advice in finding.advice],
+        "advice": [advice_dict(advice) for advice in finding.advice],
     }
 
 
@@ -81,7 +81,8 @@ def _effect(effect: Effect | None) -> dict[str, Any] | None:
     return None if effect is None else {"kind": effect.basis.value, **_figures(effect.figures)}
 
 
-def _advice(advice: Advice) -> dict[str, Any]:
+def advice_dict(advice: Advice) -> dict[str, Any]:
+    """One advice, as every JSON form of ours writes it."""
     return {
         "title": advice.title,
         "sql": advice.sql,

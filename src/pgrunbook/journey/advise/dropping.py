@@ -23,7 +23,7 @@ from pgrunbook.model.advice import DroppedIndex, ProposedIndex
 
 CHECKS: Final = ("duplicate_index", "redundant_index", "unused_index")
 _WHY: Final = {"duplicate_index": "duplicate", "redundant_index": "redundant", "unused_index": "unused"}
-WORSE_RATIO: Final = 1.05
+WORSE_RATIO: Final = 1.05  # more than this is said, and no index is dropped for it
 
 
 def questions() -> tuple[Question[Any], ...]:

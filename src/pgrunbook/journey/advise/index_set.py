@@ -13,7 +13,7 @@ from typing import Final
 from pgrunbook.errors import Unsupported
 from pgrunbook.journey.advise.choosing import CALLS_MAX, UNLIMITED, Chooser, ChosenSet, Wanted
 from pgrunbook.journey.advise.declining import declined_of
-from pgrunbook.journey.advise.dropping import Drops, drops_of
+from pgrunbook.journey.advise.dropping import WORSE_RATIO, Drops, drops_of
 from pgrunbook.journey.advise.indexes import superseded
 from pgrunbook.journey.advise.shapes import Limits
 from pgrunbook.journey.advise.sizes import Sizes
@@ -49,7 +49,6 @@ from pgrunbook.report.words import counted
 
 COST_MS: Final = SCANNED_ROW_MS / 0.0125  # a unit of the planner's cost: a scan counts 0.0125 for a row and condition
 COST_FLOOR: Final = 10.0  # of all runs in a file together: less is a few microseconds
-WORSE_RATIO: Final = 1.05
 HELPED_RATIO: Final = 0.99
 SPACE_RATIO: Final = 0.02
 ROOMY_RATIO: Final = 0.5  # of the tables' size: a tighter budget has no room for indexes that carry columns besides

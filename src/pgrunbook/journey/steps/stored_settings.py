@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 from pgrunbook.errors import Refused, UsageError
@@ -35,20 +36,20 @@ select %(role)s::text is null or exists (select from pg_catalog.pg_roles as r wh
        %(database)s::text is null or exists (select from pg_catalog.pg_database as d where d.datname = %(database)s)"""
 
 
-class StoredSettings(Change):
+class StoredSettings(Change, ABC):
     """What both owners share.  `settings` are texts as the catalog has them: `statement_timeout=30s`."""
 
     __slots__ = ()
 
     @property
+    @abstractmethod
     def _wanted(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Settings to set, names to reset."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def _owner(self) -> tuple[str | None, str | None]:
         """The role and the database whose settings these are."""
-        raise NotImplementedError
 
     @property
     def risk(self) -> str:

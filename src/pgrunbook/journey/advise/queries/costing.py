@@ -16,7 +16,7 @@ from pgrunbook.journey.planner.opening import open_engine
 from pgrunbook.journey.steps import load
 from pgrunbook.journey.steps.create_index import CreateIndex
 from pgrunbook.journey.steps.create_partitioned_index import CreatePartitionedIndex
-from pgrunbook.model import Advice, dotted
+from pgrunbook.model import Advice
 from pgrunbook.model.explanation import Explanation, Insight
 from pgrunbook.pg.connect import Session
 
@@ -46,12 +46,11 @@ def costed(
 def _definition(advice: Advice) -> str:
     """The index that the advice makes, as an engine tries it; "" where it makes none."""
     step = load(advice.step) if advice.step is not None else None
-    if not isinstance(step, CreateIndex | CreatePartitionedIndex):
-        return ""
-    include = f" INCLUDE ({', '.join(step.include)})" if step.include else ""
-    where = f" WHERE {step.where}" if step.where else ""
-    keys = f"USING {step.method} ({', '.join(step.keys)})"
-    return f"CREATE INDEX ON {dotted(step.schema, step.table)} {keys}{include}{where}"
+    if isinstance(step, CreateIndex):
+        return step.statements()[0]
+    if isinstance(step, CreatePartitionedIndex):
+        return step.statements()[-1]  # on the root; those before are for its partitions
+    return ""
 
 
 def _prices(

@@ -17,6 +17,7 @@ SHOWN_QUERIES = 5
 SHOWN_DECLINED = 12
 SHOWN_BLIND = 10
 NO_WORKLOAD = "There is no statement to advise for: none was counted often enough.  Or give some: --workload FILE.sql"
+NO_ROOM = "A budget of 0 bytes has room for no index."
 NOTHING = "Nothing is worth it: no index that was thought of spares enough."
 
 
@@ -128,6 +129,8 @@ def _summary(advice: IndexAdvice) -> Iterator[str]:
     planner = advice.planner
     if planner is not None and not planner.statements:
         yield NO_WORKLOAD
+    elif advice.budget_bytes == 0:
+        yield NO_ROOM
     elif not advice.proposed:
         yield NOTHING
     else:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from pgrunbook.model.advice import IndexAdvice
+from pgrunbook.report.index_advice import render_text
 from pgrunbook.surfaces.cli.main import run
 
 
@@ -48,3 +51,9 @@ def test_a_file_that_is_no_workload_is_said_before_anything_is_asked(
     words = ["advise", "indexes", "--workload", str(tmp_path / "app.sql"), "postgresql://nobody@127.0.0.1:1/none"]
     assert run(words) == 64
     assert said in capsys.readouterr().err
+
+
+def test_a_budget_of_nothing_is_named_as_the_reason() -> None:
+    nothing = IndexAdvice(proposed=(), declined=(), blind=(), workload_ms=10.0, engine="twin", budget_bytes=0)
+    assert render_text(nothing).startswith("A budget of 0 bytes has room for no index.")
+    assert "Nothing is worth it" in render_text(replace(nothing, budget_bytes=1 << 20))

@@ -20,6 +20,7 @@ from pgrunbook.model.plan import MeasuredQuery, PlannedStep, StepOutcome, StepSt
 from pgrunbook.record import Hold, Journal, fold, folder_for, open_steps, read, verify
 from pgrunbook.record.history import RunStep, undoable_steps, write_intent, write_outcome, write_undoing
 from pgrunbook.record.journal import FILE, GENESIS, HEAD, state_home
+from pgrunbook.surfaces.cli.main import run
 
 
 def fill(folder: Path, count: int = 5) -> Path:
@@ -120,6 +121,18 @@ def test_a_cut_tail_is_found_by_the_head_file(tmp_path: Path) -> None:
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:3]))
     with pytest.raises(Refused, match="ends at record 3, but record 5 was written"):
         verify(tmp_path)
+
+
+@pytest.mark.parametrize("action", ["show", "verify", "export"])
+def test_a_cut_tail_is_refused_by_every_command(
+    tmp_path: Path, action: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = fill(tmp_path)
+    words = ["journal", action, "--folder", str(tmp_path)]
+    assert run(words) == 0
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:3]))
+    assert run(words) == 4
+    assert "ends at record 3, but record 5 was written" in capsys.readouterr().err
 
 
 def test_reformatting_a_record_is_an_edit(tmp_path: Path) -> None:

@@ -40,14 +40,14 @@ def run(
     place = folder if folder is not None else _folder(invocation, rest[0] if rest else None, dsn_flag)
     if folder is not None and not folder.is_dir():
         raise UsageError(f"there is no folder {folder}")
+    sound = verify(place)
     if action == "verify":
-        sound = verify(place)
         torn = "; its last line was torn by a crash and counts for nothing" if sound.torn else ""
         write(f"{counted(sound.records, 'record')}, every hash fits{torn}; head {sound.head}")
         return Exit.FINE
     history = fold(read(place))
     if action == "export":
-        _put(invocation, journal.render(history, head=verify(place).head), output)
+        _put(invocation, journal.render(history, head=sound.head), output)
     elif form == "json":
         _put(invocation, dumps(_as_dict(history, place)), output)
     else:

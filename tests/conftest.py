@@ -5,8 +5,11 @@ import signal
 from tests.fix.memory import prefer_memory
 
 prefer_memory()
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as shells start what runs in the background
+# A shell ignores SIGINT for what it starts in its background, nohup SIGHUP; and all children would, too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 pytest_plugins = (
     "tests.fix.server",

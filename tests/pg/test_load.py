@@ -127,7 +127,9 @@ def test_too_few_samples_are_no_figure(server18):
 
 
 KILLED = """
-import sys, time
+import signal, sys, time
+if sys.argv[2] == "nohup":
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 from pgrunbook.lab import embedded_binaries
 from pgrunbook.procedures.load import LoadSpec, RunningLoad, Script
 script = Script(name="one", weight=1, text="select 1;")
@@ -146,9 +148,10 @@ def is_gone(pid: int) -> bool:
         return True
 
 
-def test_a_load_dies_with_the_process_that_started_it(server18, tmp_path):
+@pytest.mark.parametrize("started", ["by hand", "nohup"])
+def test_a_load_dies_with_the_process_that_started_it(server18, tmp_path, started):
     with subprocess.Popen(
-        [sys.executable, "-c", KILLED, server18.dsn],
+        [sys.executable, "-c", KILLED, server18.dsn, started],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "TMPDIR": str(tmp_path)},

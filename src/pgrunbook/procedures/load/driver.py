@@ -13,6 +13,7 @@ import resource
 import secrets
 import signal
 import subprocess
+import sys
 import tempfile
 import tty
 from pathlib import Path
@@ -40,6 +41,12 @@ thread=1
 while [ "$thread" -lt "$4" ]; do ln -s "$2" "$3.$$.$thread"; thread=$((thread + 1)); done
 shift 4
 exec "$@"
+"""
+# Who runs under nohup ignores the hang-up, and so would all that he starts; a shell cannot take that back.
+HEED = """
+import os, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+os.execvp(sys.argv[1], sys.argv[1:])
 """
 
 
@@ -110,8 +117,10 @@ class Driver:
             str(log),
             str(spec.threads),
         ]
+        is_deaf = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        heeding = [sys.executable, "-I", "-c", HEED] if is_deaf else []
         return subprocess.Popen(
-            ["sh", "-c", START, "sh", *wrapper, *pgbench, *size, "-l", f"--log-prefix={log}", *files, *rest],
+            [*heeding, "sh", "-c", START, "sh", *wrapper, *pgbench, *size, "-l", f"--log-prefix={log}", *files, *rest],
             env={**os.environ, **environment, "PGAPPNAME": self.application_name, "LC_ALL": "C"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -217,6 +217,29 @@ def test_an_interrupted_owner_cleans_up_itself() -> None:
     assert processes_of(*told["homes"]) == []
 
 
+LATE = 'n=0; while [ $n -lt 5000 ]; do n=$((n + 1)); : > $n; done; exec "$0" 600'
+
+
+def test_what_becomes_ours_while_a_home_is_removed_is_ended_too() -> None:
+    """A program between its fork and its exec is nobody's yet, and goes on to write."""
+    account = server_account()
+    made = home.Home.create(prefix="pgrb-test", account=account, program=embedded_binaries().postgres)
+    folder = made.data_root / "data"
+    folder.mkdir()
+    account.give(folder)
+    with tempfile.TemporaryDirectory(dir="/tmp") as open_to_all:
+        Path(open_to_all).chmod(0o755)
+        copier = shutil.copy("/bin/sleep", Path(open_to_all, "cp"))
+        with subprocess.Popen(
+            ["/bin/sh", "-c", LATE, copier], cwd=folder, user=account.uid if account.is_other else None
+        ) as late:
+            wait_until((folder / "1").exists)
+            made.end()
+            assert not made.path.exists()
+            assert not made.data_root.exists()
+            assert late.wait(LIMIT_S) in {-signal.SIGQUIT, -signal.SIGKILL}
+
+
 def test_who_asked_to_keep_a_server_may_still_stop_it(any_binaries: Binaries) -> None:
     cluster = start_cluster(binaries=any_binaries)
     cluster.keep()

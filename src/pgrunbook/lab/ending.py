@@ -6,6 +6,7 @@ alone: ids are used again.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -22,6 +23,7 @@ OUR_PROGRAMS = frozenset({"postgres", "initdb", "cp", "pg_basebackup", "pgbounce
 QUIT_LIMIT_S = 5.0
 KILL_LIMIT_S = 10.0
 POLL_S = 0.01
+REMOVALS, AGAIN_S = 10, 0.1
 
 
 def lodgers(path: Path, mark: Mark) -> list[int]:
@@ -52,7 +54,22 @@ def end_processes(path: Path, mark: Mark) -> None:
 
 
 def end_and_remove(path: Path, mark: Mark) -> None:
-    """End everything inside and remove the directory, and its data where they lie elsewhere."""
+    """End everything inside and remove the directory, and its data where they lie elsewhere.
+
+    An interrupt can fall between the fork and the exec of a program that we start: it is none of ours yet when we look,
+    and writes when we remove.  So what finds itself not empty is looked at again.
+    """
+    for _ in range(REMOVALS - 1):
+        try:
+            return _end_and_remove(path, mark)
+        except OSError as exc:
+            if exc.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+            time.sleep(AGAIN_S)
+    return _end_and_remove(path, mark)
+
+
+def _end_and_remove(path: Path, mark: Mark) -> None:
     end_processes(path, mark)
     data_root = Path(mark.data_root)
     _free_shared_memory(data_root, mark)
